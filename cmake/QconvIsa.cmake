@@ -1,0 +1,24 @@
+# The one table of instruction sets: which exist for the target processor and the flags each is compiled with.
+# Negative flags keep a lower tier from drifting up when the whole build uses -march=native.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(QCONV_ISAS scalar avx2 avx512vnni)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(QCONV_ISAS scalar neondot)
+else()
+  set(QCONV_ISAS scalar)
+endif()
+
+set(QCONV_ISA_FLAGS_scalar "")
+set(QCONV_ISA_FLAGS_avx2 -mavx2 -mno-fma -mno-avx512f)
+set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512)
+set(QCONV_ISA_FLAGS_neondot -march=armv8.2-a+dotprod)
+
+# qconv_add_isa_sources(target folder): adds folder/<isa>.cpp for every instruction set of this processor, each with
+# its own flags, and defines QCONV_HAVE_<ISA> for the target.
+function(qconv_add_isa_sources target folder)
+  foreach(isa IN LISTS QCONV_ISAS)
+    set(source "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${isa}.cpp")
+    target_sources(${target} PRIVATE "${source}")
+    set_property(SOURCE "${source}" APPEND PROPERTY COMPILE_OPTIONS ${QCONV_ISA_FLAGS_${isa}})
+  endforeach()
+endfunction()

@@ -1,0 +1,10 @@
+# qconv_enable_warnings(target): the warnings every target of this project builds with.
+option(QCONV_WARNINGS_AS_ERRORS "Turn warnings into errors" OFF)
+
+function(qconv_enable_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+                                           -Wundef -Wno-sign-conversion)
+  if(QCONV_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()

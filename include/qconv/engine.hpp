@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <qconv/conv_problem.hpp>
+#include <qconv/export.hpp>
+
+namespace qconv {
+
+/// The engines of this build, fastest first: "native", then "reference", which runs everything.
+QCONV_API std::vector<std::string> list_engines();
+
+/// Why the named engine cannot run such a convolution; empty when it can. Throws ValueError for an unknown
+/// engine.
+QCONV_API std::string why_declined(std::string_view engine, const ConvGeometry& geometry);
+
+}  // namespace qconv

@@ -1,0 +1,59 @@
+#include <qconv/packed_params.hpp>
+
+#include "ops/packed_params_impl.hpp"
+
+namespace qconv {
+
+std::shared_ptr<const engines::Prepared> PlanCache::find(const PlanKey& key) {
+  const std::scoped_lock lock(mutex_);
+  for (const Entry& entry : entries_) {
+    if (entry.key == key) return entry.plan;
+  }
+  return nullptr;
+}
+
+void PlanCache::insert(const PlanKey& key, std::shared_ptr<const engines::Prepared> plan) {
+  constexpr std::size_t kMostPlans = 8;
+  const std::scoped_lock lock(mutex_);
+  if (entries_.size() == kMostPlans) entries_.erase(entries_.begin());
+  entries_.push_back({key, std::move(plan)});
+}
+
+ConvPackedParams::ConvPackedParams(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ConvPackedParams::~ConvPackedParams() = default;
+
+namespace {
+
+std::vector<std::int64_t> list(const ConvGeometry& g, const Spatial& s) {
+  const auto used = g.used(s);
+  return {used.begin(), used.end()};
+}
+
+}  // namespace
+
+std::pair<Tensor, std::optional<Tensor>> ConvPackedParams::unpack() const {
+  return {impl_->weight, impl_->bias};
+}
+const Tensor& ConvPackedParams::weight() const noexcept { return impl_->weight; }
+const std::optional<Tensor>& ConvPackedParams::bias() const noexcept { return impl_->bias; }
+const ConvGeometry& ConvPackedParams::geometry() const noexcept { return impl_->geometry; }
+std::vector<std::int64_t> ConvPackedParams::stride() const { return list(geometry(), geometry().stride); }
+std::vector<std::int64_t> ConvPackedParams::dilation() const { return list(geometry(), geometry().dilation); }
+std::vector<std::int64_t> ConvPackedParams::output_padding() const {
+  return list(geometry(), geometry().output_padding);
+}
+std::vector<std::int64_t> ConvPackedParams::padding() const {
+  std::vector<std::int64_t> values = list(geometry(), geometry().padding_begin);
+  if (geometry().padding_begin != geometry().padding_end) {
+    const auto ends = geometry().used(geometry().padding_end);
+    values.insert(values.end(), ends.begin(), ends.end());
+  }
+  return values;
+}
+std::int64_t ConvPackedParams::groups() const noexcept { return geometry().groups; }
+bool ConvPackedParams::transpose() const noexcept { return geometry().transposed; }
+RequantRule ConvPackedParams::rule() const noexcept { return impl_->rule; }
+std::string_view ConvPackedParams::engine() const noexcept { return impl_->engine->name(); }
+std::string ConvPackedParams::kernel() const { return impl_->packed->kernel(); }
+
+}  // namespace qconv

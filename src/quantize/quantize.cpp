@@ -1,0 +1,167 @@
+#include <qconv/quantize.hpp>
+
+#include "quantize/requant_math.hpp"
+#include "support/check.hpp"
+#include "tensor/dense_format.hpp"
+
+namespace qconv {
+namespace {
+
+struct Affine {
+  float scale;
+  std::int32_t zero_point;
+};
+
+Affine affine(const QParams& q, std::size_t channel) {
+  return {static_cast<float>(q.scales[channel]), static_cast<std::int32_t>(q.zero_points[channel])};
+}
+
+// round-to-nearest-even of |v| <= 2^22 without a library call, so that the compiler vectorizes the loop
+// around it: adding 1.5 * 2^23 leaves no fraction bits, and the addition rounds half to even.
+inline float round_small(float v) noexcept {
+  constexpr float kShift = 12582912.0F;
+  return (v + kShift) - kShift;
+}
+
+template <class T>
+void quantize_run(const float* x, T* q, std::int64_t count, Affine p, float lo, float hi) {
+  const float inverse = 1.0F / p.scale;
+  for (std::int64_t i = 0; i < count; ++i) {
+    q[i] = static_cast<T>(static_cast<std::int32_t>(round_small(math::clamp_float(x[i] * inverse, lo, hi))) +
+                          p.zero_point);
+  }
+}
+
+void quantize_run(const float* x, DType dtype, void* q, std::int64_t offset, std::int64_t count, Affine p) {
+  const auto lo = static_cast<float>(info(dtype).quant_min - p.zero_point);
+  const auto hi = static_cast<float>(info(dtype).quant_max - p.zero_point);
+  switch (dtype) {
+    case DType::quint8:
+      return quantize_run(x + offset, static_cast<std::uint8_t*>(q) + offset, count, p, lo, hi);
+    case DType::qint8:
+      return quantize_run(x + offset, static_cast<std::int8_t*>(q) + offset, count, p, lo, hi);
+    default: {
+      const float inverse = 1.0F / p.scale;
+      auto* to = static_cast<std::int32_t*>(q) + offset;
+      for (std::int64_t i = 0; i < count; ++i)
+        to[i] = math::quantize_one_int32(x[offset + i], inverse, p.zero_point);
+    }
+  }
+}
+
+template <class T>
+void dequantize_run(const T* q, float* x, std::int64_t count, Affine p) {
+  for (std::int64_t i = 0; i < count; ++i) x[i] = math::dequantize_one(q[i], p.scale, p.zero_point);
+}
+
+void dequantize_run(DType dtype, const void* q, float* x, std::int64_t offset, std::int64_t count, Affine p) {
+  switch (dtype) {
+    case DType::quint8:
+      return dequantize_run(static_cast<const std::uint8_t*>(q) + offset, x + offset, count, p);
+    case DType::qint8:
+      return dequantize_run(static_cast<const std::int8_t*>(q) + offset, x + offset, count, p);
+    default:
+      return dequantize_run(static_cast<const std::int32_t*>(q) + offset, x + offset, count, p);
+  }
+}
+
+// Calls run(offset, count, channel) for the stretches of a dense tensor that share one set of parameters.
+template <class Run>
+void for_each_run(const Tensor& dense, const QParams& q, const Run& run) {
+  if (dense.numel() == 0) return;
+  if (!q.is_per_channel()) return run(0, dense.numel(), std::size_t{0});
+  const std::int64_t channels = dense.size(q.axis);
+  // Along the axis the parameters change every `stretch` elements, in memory order.
+  const std::int64_t stretch = channels == 1 ? dense.numel() : dense.stride(q.axis);
+  for (std::int64_t offset = 0, i = 0; offset < dense.numel(); offset += stretch, ++i) {
+    run(offset, stretch, static_cast<std::size_t>(i % channels));
+  }
+}
+
+Tensor quantize(const Tensor& input, QParams qparams, DType dtype, std::string_view who) {
+  check(input.defined(), "{}: the input is undefined", who);
+  check<TypeError>(input.dtype() == float32, "{}: expected a float32 tensor, got {}", who,
+                   to_string(input.dtype()));
+  check_qparams(qparams, input.sizes(), dtype, who);
+  const MemoryFormat format = dense_format(input);
+  const Tensor x = input.contiguous(format);
+  Tensor result = Tensor::empty_quantized(input.sizes(), dtype, std::move(qparams), format);
+  for_each_run(result, result.qparams(), [&](std::int64_t offset, std::int64_t count, std::size_t channel) {
+    quantize_run(x.data<float>(), dtype, result.raw_mutable_data(), offset, count,
+                 affine(result.qparams(), channel));
+  });
+  return result;
+}
+
+}  // namespace
+
+Tensor quantize_per_tensor(const Tensor& input, double scale, std::int64_t zero_point, DType dtype) {
+  return quantize(input, QParams::per_tensor(scale, zero_point), dtype, "quantize_per_tensor");
+}
+
+Tensor quantize_per_channel(const Tensor& input, std::span<const double> scales,
+                            std::span<const std::int64_t> zero_points, int axis, DType dtype) {
+  const int rank = input.dim();
+  check(axis >= -rank && axis < rank, "quantize_per_channel: channel axis {} is out of range for sizes {}",
+        axis, input.sizes().to_string());
+  return quantize(
+      input,
+      QParams::per_channel({scales.begin(), scales.end()}, {zero_points.begin(), zero_points.end()},
+                           axis < 0 ? axis + rank : axis),
+      dtype, "quantize_per_channel");
+}
+
+Tensor quantize_per_channel(const Tensor& input, const Tensor& scales, const Tensor& zero_points, int axis,
+                            DType dtype) {
+  check<TypeError>(info(scales.dtype()).floating,
+                   "quantize_per_channel: scales must be floating point, got {}", to_string(scales.dtype()));
+  check<TypeError>(!info(zero_points.dtype()).floating && !zero_points.is_quantized(),
+                   "quantize_per_channel: zero_points must be integers, got {}",
+                   to_string(zero_points.dtype()));
+  check(scales.dim() == 1, "quantize_per_channel: scales must have 1 dimension, got sizes {}",
+        scales.sizes().to_string());
+  check(zero_points.dim() == 1, "quantize_per_channel: zero_points must have 1 dimension, got sizes {}",
+        zero_points.sizes().to_string());
+  std::vector<double> s;
+  for (std::int64_t i = 0; i < scales.numel(); ++i) s.push_back(scales.select(0, i).item());
+  std::vector<std::int64_t> z;
+  for (std::int64_t i = 0; i < zero_points.numel(); ++i) {
+    z.push_back(static_cast<std::int64_t>(zero_points.select(0, i).item()));
+  }
+  return quantize_per_channel(input, s, z, axis, dtype);
+}
+
+Tensor dequantize(const Tensor& input) {
+  const QParams& qparams = input.qparams();
+  const MemoryFormat format = dense_format(input);
+  const Tensor q = input.contiguous(format);
+  Tensor result = Tensor::empty(input.sizes(), float32, format);
+  for_each_run(q, qparams, [&](std::int64_t offset, std::int64_t count, std::size_t channel) {
+    dequantize_run(q.dtype(), q.raw_data(), result.mutable_data<float>(), offset, count,
+                   affine(qparams, channel));
+  });
+  return result;
+}
+
+Tensor make_quantized(const Tensor& integers, QParams qparams) {
+  const auto quantized = [&]() -> std::optional<DType> {
+    switch (integers.dtype()) {
+      case DType::uint8:
+        return quint8;
+      case DType::int8:
+        return qint8;
+      case DType::int32:
+        return qint32;
+      default:
+        return std::nullopt;
+    }
+  }();
+  check<TypeError>(quantized.has_value(), "make_quantized: expected uint8, int8 or int32 integers, got {}",
+                   to_string(integers.dtype()));
+  // The view keeps the integers alive by holding the tensor itself.
+  auto owner = std::make_shared<Tensor>(integers);
+  return Tensor::from_blob(owner->raw_mutable_data(), integers.sizes(), integers.strides(), *quantized, owner,
+                           std::move(qparams));
+}
+
+}  // namespace qconv

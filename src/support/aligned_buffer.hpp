@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <span>
+
+namespace qconv {
+
+/// Alignment of every buffer that kernels read: one cache line, one AVX-512 vector.
+inline constexpr std::size_t kAlignment = 64;
+
+struct FreeDeleter {
+  void operator()(void* p) const noexcept { std::free(p); }
+};
+
+/// `bytes` bytes aligned to kAlignment; throws std::bad_alloc.
+inline std::unique_ptr<void, FreeDeleter> allocate_aligned(std::size_t bytes) {
+  const std::size_t rounded = (bytes / kAlignment + 1) * kAlignment;
+  void* p = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded);
+  if (p == nullptr) throw std::bad_alloc();
+  return std::unique_ptr<void, FreeDeleter>(p);
+}
+
+/// A fixed-size array of trivial elements, aligned for vector loads and not initialized.
+template <class T>
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::size_t count) : memory_(allocate_aligned(count * sizeof(T))), count_(count) {}
+
+  T* data() noexcept { return static_cast<T*>(memory_.get()); }
+  const T* data() const noexcept { return static_cast<const T*>(memory_.get()); }
+  std::size_t size() const noexcept { return count_; }
+  T& operator[](std::size_t i) noexcept { return data()[i]; }
+  const T& operator[](std::size_t i) const noexcept { return data()[i]; }
+  std::span<T> span() noexcept { return {data(), count_}; }
+  std::span<const T> span() const noexcept { return {data(), count_}; }
+
+ private:
+  std::unique_ptr<void, FreeDeleter> memory_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace qconv

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include <qconv/threads.hpp>
+
+namespace qconv {
+
+/// The pool of this process: the caller's, or qconv's own on pthreadpool. The pointer keeps the pool alive
+/// while it is used, even if another thread sets a new one.
+std::shared_ptr<ThreadPool> current_pool();
+
+/// Calls body(i) for every i in [0, count).
+template <class Body>
+void parallel_for(ThreadPool& pool, std::size_t count, const Body& body) {
+  if (count <= 1 || pool.num_threads() == 1) {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  pool.parallelize(
+      count, [](void* context, std::size_t i) { (*static_cast<const Body*>(context))(i); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+}  // namespace qconv
