@@ -1,0 +1,29 @@
+# Short names for the commands people and CI run; the work is in CMakePresets.json and scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint format
+export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
+
+help: ## list these targets
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## install what is needed, build, and quantize and run two real networks
+	@scripts/install-deps
+	@cmake --workflow --preset release
+	@scripts/demo
+
+test: ## install what is needed, build, and run every test
+	@scripts/install-deps
+	@cmake --workflow --preset dev
+
+bench: ## build, and time every layer of the peers' list on this machine
+	@scripts/install-deps --bench
+	@cmake --workflow --preset release
+	@scripts/bench
+
+lint: ## check style, and run the static checkers
+	@scripts/install-deps --lint
+	@scripts/lint
+
+format: ## rewrite the C++ sources in the project's style
+	@scripts/install-deps --lint
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format -i
