@@ -1,9 +1,9 @@
 """Writes the golden corpus from a real PyTorch. See README.md beside it.
 
-    python tests/golden/generate.py [--out DIR] [--seed N] [--only conv,modules,quantize,observers]
+    python tests/golden/generate.py [--out DIR] [--seed N]
 
-Every convolution case must equal numerics_model.py to the last bit, or the script stops; the only exceptions are the
-defects that README.md lists, which are counted and left out.
+Everything must equal the models (numerics_model.py, observers_model.py) to the last bit, or the script stops; the only
+exceptions are the defects that README.md lists, which are counted and left out.
 """
 
 import argparse
@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 import cases
+import modules
 import numerics_model as model
+import observers
 import torch_runner
 
 STATIC = {
@@ -104,21 +106,36 @@ def cpu_flags():
     return []
 
 
+def write_document(out, name, make, seed):
+    """NAME.json with its side file NAME.bin. Returns the number of records."""
+    blob = Blob()
+    document = make(seed, blob)
+    write_json(out / f"{name}.json", document)
+    (out / f"{name}.bin").write_bytes(bytes(blob.data))
+    return len(document["observers"] if isinstance(document, dict) else document)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="folder to write to")
     parser.add_argument("--seed", type=int, default=20251)
-    parser.add_argument("--only", default="conv", help="comma-separated parts")
     args = parser.parse_args()
     torch.set_num_threads(1)
     counts, left_out = write_conv(args.out, args.seed)
+    cases_written = sum(counts.values())
+    documents = {
+        "modules": modules.modules_document, "quantize": observers.quantize_document,
+        "observers": observers.observers_document,
+    }
+    for name, make in documents.items():
+        counts[name] = write_document(args.out, name, make, args.seed)
     write_json(
         args.out / "VERSION.json",
         {
             "torch": torch.__version__, "engines": torch.backends.quantized.supported_engines,
             "numpy": np.__version__, "python": platform.python_version(), "machine": platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(), "cpu_flags": cpu_flags(), "seed": args.seed,
-            "cases": sum(counts.values()), "counts": dict(sorted(counts.items())), "left_out": dict(left_out),
+            "cases": cases_written, "counts": dict(sorted(counts.items())), "left_out": dict(left_out),
         },
     )
     for name, count in sorted(counts.items()):
