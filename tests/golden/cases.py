@@ -179,7 +179,7 @@ def _bias(rng, flavour, acc, case, wide_scales):
 def _output_scale(rng, flavour, acc, units):
     typical = (float(np.std(acc)) if acc.size else 10.0) * float(np.mean(units)) + float(np.mean(units))
     if flavour in ("ties", "odd_ties"):
-        return float(2.0 ** np.round(np.log2(typical / rng.uniform(15, 60)))))
+        return float(2.0 ** np.round(np.log2(typical / rng.uniform(15, 60))))
     if flavour == "saturating":
         return float(typical / rng.uniform(300, 3000))
     if flavour == "large_multiplier":
