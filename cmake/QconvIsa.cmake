@@ -9,16 +9,18 @@ else()
 endif()
 
 set(QCONV_ISA_FLAGS_scalar "")
-set(QCONV_ISA_FLAGS_avx2 -mavx2 -mno-fma -mno-avx512f)
-set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512)
+set(QCONV_ISA_FLAGS_avx2 -mavx2 -mfma -mno-avx512f)
+set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512
+    # GCC 12 warns of its own intrinsics (bug 105593).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 set(QCONV_ISA_FLAGS_neondot -march=armv8.2-a+dotprod)
 
 # qconv_add_isa_sources(target folder): adds folder/<isa>.cpp for every instruction set of this processor, each with
-# its own flags, and defines QCONV_HAVE_<ISA> for the target.
+# its own flags. Kernels are optimized in every configuration: their tiles must live in registers.
 function(qconv_add_isa_sources target folder)
   foreach(isa IN LISTS QCONV_ISAS)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${isa}.cpp")
     target_sources(${target} PRIVATE "${source}")
-    set_property(SOURCE "${source}" APPEND PROPERTY COMPILE_OPTIONS ${QCONV_ISA_FLAGS_${isa}})
+    set_property(SOURCE "${source}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS -O3 ${QCONV_ISA_FLAGS_${isa}})
   endforeach()
 endfunction()

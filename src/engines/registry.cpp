@@ -3,6 +3,7 @@
 #include <qconv/engine.hpp>
 
 #include "engines/engine.hpp"
+#include "engines/native/native.hpp"
 #include "engines/reference/reference.hpp"
 #include "support/check.hpp"
 #include "support/environment.hpp"
@@ -11,7 +12,7 @@ namespace qconv {
 namespace engines {
 
 std::span<const Engine* const> all() {
-  static const std::array<const Engine*, 1> list{&reference()};
+  static const std::array<const Engine*, 2> list{&native(), &reference()};
   return list;
 }
 

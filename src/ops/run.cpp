@@ -30,7 +30,8 @@ ConvProblem problem_of(const ConvPackedParams::Impl& packed, const RunRequest& r
   }
   p.input_dtype = request.input.dtype();
   p.output_dtype = request.output_dtype.value_or(p.input_dtype);
-  p.weight_scheme = packed.weight_scales.size() == 1 ? WeightScheme::per_tensor : WeightScheme::per_channel;
+  p.weight_scheme =
+      packed.weight.qparams().is_per_channel() ? WeightScheme::per_channel : WeightScheme::per_tensor;
   p.weight_zero_points = packed.weight_zero_points;
   p.bias = packed.bias.has_value();
   p.post_op = request.addend ? (request.relu ? PostOp::add_relu : PostOp::add)
@@ -83,6 +84,7 @@ Tensor run(const ConvPackedParams& packed, const RunRequest& request) {
     return impl.engine->prepare(impl.packed, problem,
                                 make_requantization({.input_scale = key.input_scale,
                                                      .input_zero_point = key.input_zero_point,
+                                                     .weight_scheme = problem.weight_scheme,
                                                      .weight_scales = impl.weight_scales,
                                                      .bias = bias,
                                                      .output_scale = key.output_scale,

@@ -16,19 +16,11 @@ Affine affine(const QParams& q, std::size_t channel) {
   return {static_cast<float>(q.scales[channel]), static_cast<std::int32_t>(q.zero_points[channel])};
 }
 
-// round-to-nearest-even of |v| <= 2^22 without a library call, so that the compiler vectorizes the loop
-// around it: adding 1.5 * 2^23 leaves no fraction bits, and the addition rounds half to even.
-inline float round_small(float v) noexcept {
-  constexpr float kShift = 12582912.0F;
-  return (v + kShift) - kShift;
-}
-
 template <class T>
 void quantize_run(const float* x, T* q, std::int64_t count, Affine p, float lo, float hi) {
   const float inverse = 1.0F / p.scale;
   for (std::int64_t i = 0; i < count; ++i) {
-    q[i] = static_cast<T>(static_cast<std::int32_t>(round_small(math::clamp_float(x[i] * inverse, lo, hi))) +
-                          p.zero_point);
+    q[i] = static_cast<T>(math::round_small(math::clamp_float(x[i] * inverse, lo, hi)) + p.zero_point);
   }
 }
 
@@ -50,18 +42,29 @@ void quantize_run(const float* x, DType dtype, void* q, std::int64_t offset, std
 }
 
 template <class T>
-void dequantize_run(const T* q, float* x, std::int64_t count, Affine p) {
-  for (std::int64_t i = 0; i < count; ++i) x[i] = math::dequantize_one(q[i], p.scale, p.zero_point);
+void dequantize_run(const T* q, float* x, std::int64_t count, const QParams& qparams, std::size_t channel) {
+  if (qparams.is_per_channel()) {
+    const double scale = qparams.scales[channel];
+    const std::int64_t zero_point = qparams.zero_points[channel];
+    for (std::int64_t i = 0; i < count; ++i) x[i] = math::dequantize_one_per_channel(q[i], scale, zero_point);
+  } else {
+    const Affine p = affine(qparams, 0);
+    for (std::int64_t i = 0; i < count; ++i) x[i] = math::dequantize_one(q[i], p.scale, p.zero_point);
+  }
 }
 
-void dequantize_run(DType dtype, const void* q, float* x, std::int64_t offset, std::int64_t count, Affine p) {
-  switch (dtype) {
+void dequantize_run(const Tensor& q, float* x, std::int64_t offset, std::int64_t count, std::size_t channel) {
+  const void* data = q.raw_data();
+  switch (q.dtype()) {
     case DType::quint8:
-      return dequantize_run(static_cast<const std::uint8_t*>(q) + offset, x + offset, count, p);
+      return dequantize_run(static_cast<const std::uint8_t*>(data) + offset, x + offset, count, q.qparams(),
+                            channel);
     case DType::qint8:
-      return dequantize_run(static_cast<const std::int8_t*>(q) + offset, x + offset, count, p);
+      return dequantize_run(static_cast<const std::int8_t*>(data) + offset, x + offset, count, q.qparams(),
+                            channel);
     default:
-      return dequantize_run(static_cast<const std::int32_t*>(q) + offset, x + offset, count, p);
+      return dequantize_run(static_cast<const std::int32_t*>(data) + offset, x + offset, count, q.qparams(),
+                            channel);
   }
 }
 
@@ -137,8 +140,7 @@ Tensor dequantize(const Tensor& input) {
   const Tensor q = input.contiguous(format);
   Tensor result = Tensor::empty(input.sizes(), float32, format);
   for_each_run(q, qparams, [&](std::int64_t offset, std::int64_t count, std::size_t channel) {
-    dequantize_run(q.dtype(), q.raw_data(), result.mutable_data<float>(), offset, count,
-                   affine(qparams, channel));
+    dequantize_run(q, result.mutable_data<float>(), offset, count, channel);
   });
   return result;
 }

@@ -16,6 +16,13 @@ inline float clamp_float(float v, float lo, float hi) noexcept {
   return raised < hi ? raised : hi;
 }
 
+/// rint(v) for |v| <= 2^22, without a library call so that loops around it vectorize: adding 1.5 * 2^23
+/// leaves no fraction bits, and the addition rounds half to even.
+inline std::int32_t round_small(float v) noexcept {
+  constexpr float kShift = 12582912.0F;
+  return static_cast<std::int32_t>((v + kShift) - kShift);
+}
+
 /// rint(v) + zero_point, limited to [lo, hi], for limits that differ from the zero point by less than 2^24.
 /// Limiting before rounding gives the same integer (rounding is monotone and keeps integers) and cannot
 /// overflow.
@@ -44,9 +51,19 @@ inline float dequantize_one(std::int32_t q, float scale, std::int32_t zero_point
   return scale * static_cast<float>(static_cast<std::int64_t>(q) - zero_point);
 }
 
-/// The real value of an accumulator in units of the output scale: (float(acc) + bias) * multiplier.
-inline float scale_accumulator(std::int32_t accumulator, float bias, float multiplier) noexcept {
-  return (static_cast<float>(accumulator) + bias) * multiplier;
+/// The same with the parameters of one channel, whose scale PyTorch keeps in double precision until the
+/// product.
+inline float dequantize_one_per_channel(std::int32_t q, double scale, std::int64_t zero_point) noexcept {
+  return static_cast<float>(scale * static_cast<double>(q - zero_point));
+}
+
+/// The real value of an accumulator in units of the output scale: fma(bias, bias_scale, float(acc)) *
+/// multiplier. The fused step is FBGEMM's, whose compiler contracts it: with per-tensor weights the bias is
+/// in real units and bias_scale is the reciprocal of the accumulator's scale; with per-channel weights the
+/// bias is already scaled, and bias_scale is 1.
+inline float scale_accumulator(std::int32_t accumulator, float bias, float bias_scale,
+                               float multiplier) noexcept {
+  return std::fma(bias, bias_scale, static_cast<float>(accumulator)) * multiplier;
 }
 
 }  // namespace qconv::math

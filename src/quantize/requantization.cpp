@@ -14,15 +14,10 @@ struct Channel {
   float multiplier;
 };
 
-// FBGEMM: the bias stays float and is divided by the accumulator's scale; with per-tensor weights it is
-// multiplied by the reciprocal instead, which can differ by one unit in the last place.
-Channel fbgemm_channel(float input_scale, float weight_scale, float bias, float output_scale,
-                       bool per_tensor) {
-  const float accumulator_scale = input_scale * weight_scale;
-  const float scaled_bias = per_tensor
-                                ? bias * static_cast<float>(1.0 / static_cast<double>(accumulator_scale))
-                                : bias / accumulator_scale;
-  return {0, scaled_bias, accumulator_scale / output_scale};
+// FBGEMM: the bias stays float. With per-channel weights it is divided by the accumulator's scale; with
+// per-tensor weights the reciprocal of that scale is the epilogue's bias_scale.
+Channel fbgemm_channel(float accumulator_scale, float bias, float output_scale, bool per_tensor) {
+  return {0, per_tensor ? bias : bias / accumulator_scale, accumulator_scale / output_scale};
 }
 
 // QNNPACK: the bias is quantized to int32 with the accumulator's scale, and joins the accumulator.
@@ -47,15 +42,16 @@ Requantization make_requantization(const RequantizationInputs& in, std::int64_t 
   r.input_zero_point = static_cast<std::int32_t>(in.input_zero_point);
   r.addend_zero_point = static_cast<std::int32_t>(in.addend_zero_point);
   r.addend_multiplier = static_cast<float>(in.addend_scale) / static_cast<float>(in.output_scale);
-  const bool per_tensor = in.weight_scales.size() == 1;
+  const bool per_tensor = in.weight_scheme == WeightScheme::per_tensor;
   for (std::size_t oc = 0; oc < static_cast<std::size_t>(out_channels); ++oc) {
     const double weight_scale = in.weight_scales[per_tensor ? 0 : oc];
     const float bias = in.bias.empty() ? 0.0F : in.bias[oc];
+    const float accumulator_scale = static_cast<float>(in.input_scale) * static_cast<float>(weight_scale);
+    const bool fbgemm = in.rule == RequantRule::fbgemm;
     const Channel c =
-        in.rule == RequantRule::fbgemm
-            ? fbgemm_channel(static_cast<float>(in.input_scale), static_cast<float>(weight_scale), bias,
-                             static_cast<float>(in.output_scale), per_tensor)
-            : qnnpack_channel(in.input_scale, weight_scale, bias, in.output_scale);
+        fbgemm ? fbgemm_channel(accumulator_scale, bias, static_cast<float>(in.output_scale), per_tensor)
+               : qnnpack_channel(in.input_scale, weight_scale, bias, in.output_scale);
+    if (fbgemm && per_tensor) r.bias_scale = 1.0F / accumulator_scale;
     check(std::isnormal(c.multiplier) && c.multiplier > 0,
           "{}: input scale {} times weight scale {} over output scale {} is not a positive normal float", who,
           in.input_scale, weight_scale, in.output_scale);

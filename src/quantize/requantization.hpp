@@ -18,7 +18,8 @@ namespace qconv {
 /// with the addend's term only where there is an addend.
 struct Requantization {
   std::vector<std::int32_t> integer_bias;  ///< per output channel; all 0 under the fbgemm rule
-  std::vector<float> bias;                 ///< per output channel, in units of the accumulator
+  std::vector<float> bias;                 ///< per output channel, in units of accumulator / bias_scale
+  float bias_scale = 1;                    ///< see math::scale_accumulator
   std::vector<float> multiplier;           ///< per output channel
   std::int32_t zero_point = 0;
   std::int32_t lo = 0;  ///< lowest output: the zero point under a ReLU, else the dtype's
@@ -32,7 +33,8 @@ struct Requantization {
 struct RequantizationInputs {
   double input_scale;
   std::int64_t input_zero_point;
-  std::span<const double> weight_scales;  ///< per output channel, or one for all
+  WeightScheme weight_scheme;
+  std::span<const double> weight_scales;  ///< per output channel, or one when per tensor
   std::span<const float> bias;            ///< per output channel, or empty
   double output_scale;
   std::int64_t output_zero_point;

@@ -98,8 +98,8 @@ class ReferencePrepared final : public Prepared {
 
   template <class Y>
   std::int32_t requantize(std::int32_t sum, std::size_t oc, const Y* addend) const {
-    float v =
-        math::scale_accumulator(sum + requant_.integer_bias[oc], requant_.bias[oc], requant_.multiplier[oc]);
+    float v = math::scale_accumulator(sum + requant_.integer_bias[oc], requant_.bias[oc], requant_.bias_scale,
+                                      requant_.multiplier[oc]);
     if (addend != nullptr) {
       v += static_cast<float>(*addend - requant_.addend_zero_point) * requant_.addend_multiplier;
     }

@@ -1,0 +1,5 @@
+#include "engines/native/simd/avx2.hpp"
+
+#include "engines/native/kernels/igemm/body.hpp"
+
+QCONV_DEFINE_IGEMM(avx2, simd::Avx2, 4, 16, 2)

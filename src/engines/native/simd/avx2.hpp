@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <immintrin.h>
+
+namespace qconv::engines::simd {
+namespace {
+
+/// 8 lanes. Bytes are widened to 16 bits, the even and the odd ones apart, and multiplied by vpmaddwd, which
+/// is exact for any bytes; vpmaddubsw would saturate.
+struct Avx2 {
+  static constexpr std::size_t kLanes = 8;
+  struct Halves {
+    __m256i even, odd;
+  };
+  using Accumulator = __m256i;
+  using Weights = Halves;
+
+  static __m256i load_sums(const std::int32_t* p) noexcept {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static __m256 load_floats(const float* p) noexcept { return _mm256_loadu_ps(p); }
+  static Halves load_weights(const std::int8_t* p) noexcept {
+    const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
+  }
+  static Halves broadcast(std::uint32_t word) noexcept {
+    const __m256i a = _mm256_set1_epi32(static_cast<int>(word));
+    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
+  }
+  static __m256i dot(__m256i sum, const Halves& a, const Halves& w) noexcept {
+    const __m256i pairs =
+        _mm256_add_epi32(_mm256_madd_epi16(a.even, w.even), _mm256_madd_epi16(a.odd, w.odd));
+    return _mm256_add_epi32(sum, pairs);
+  }
+
+  static __m256i subtract_product(__m256i sum, const std::int32_t* factors, std::int32_t factor) noexcept {
+    return _mm256_sub_epi32(sum, _mm256_mullo_epi32(load_sums(factors), _mm256_set1_epi32(factor)));
+  }
+  static __m256 scale(__m256i sum, __m256 bias, float bias_scale, __m256 multiplier) noexcept {
+    return _mm256_mul_ps(_mm256_fmadd_ps(bias, _mm256_set1_ps(bias_scale), _mm256_cvtepi32_ps(sum)),
+                         multiplier);
+  }
+  static __m256 add_bytes(__m256 value, const std::uint8_t* p, std::size_t count, std::uint8_t flip,
+                          std::int32_t zero_point, float multiplier) noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, p, count);
+    const __m128i bytes = _mm_xor_si128(_mm_cvtsi64_si128(static_cast<long long>(word)),
+                                        _mm_set1_epi8(static_cast<char>(flip)));
+    const __m256i centred = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(zero_point));
+    return _mm256_add_ps(value, _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(multiplier)));
+  }
+  /// NaN becomes `lo`: max and min return their second operand then.
+  static __m256 clamp(__m256 value, float lo, float hi) noexcept {
+    return _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
+  }
+  static __m256i round(__m256 value) noexcept {
+    return _mm256_cvtps_epi32(_mm256_round_ps(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static void store_bytes(std::uint8_t* p, std::size_t count, __m256i value,
+                          std::int32_t zero_point) noexcept {
+    const __m256i shifted = _mm256_add_epi32(value, _mm256_set1_epi32(zero_point));
+    // The low byte of each lane, gathered into the low 4 bytes of each half.
+    const __m256i low_bytes = _mm256_set1_epi32(0x0c080400);
+    const __m256i packed = _mm256_shuffle_epi8(shifted, low_bytes);
+    const std::uint64_t lower = static_cast<std::uint32_t>(_mm256_extract_epi32(packed, 0));
+    const std::uint64_t upper = static_cast<std::uint32_t>(_mm256_extract_epi32(packed, 4));
+    const std::uint64_t word = lower | upper << 32;
+    if (count == kLanes) {
+      std::memcpy(p, &word, kLanes);
+    } else {
+      std::memcpy(p, &word, count);
+    }
+  }
+};
+
+}  // namespace
+}  // namespace qconv::engines::simd

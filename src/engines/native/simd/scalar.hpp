@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quantize/requant_math.hpp"
+
+namespace qconv::engines::simd {
+namespace {
+
+/// One lane, in plain C++: what runs where no other instruction set does.
+struct Scalar {
+  static constexpr std::size_t kLanes = 1;
+  using Accumulator = std::int32_t;
+  struct Weights {
+    const std::int8_t* p;
+  };
+
+  static std::int32_t load_sums(const std::int32_t* p) noexcept { return *p; }
+  static float load_floats(const float* p) noexcept { return *p; }
+  static Weights load_weights(const std::int8_t* p) noexcept { return {p}; }
+  static std::uint32_t broadcast(std::uint32_t word) noexcept { return word; }
+  static std::int32_t dot(std::int32_t sum, std::uint32_t a, Weights w) noexcept {
+    std::uint32_t total = static_cast<std::uint32_t>(sum);  // wraps where the exact sum does not
+    for (int i = 0; i < 4; ++i) {
+      total += static_cast<std::uint32_t>(static_cast<std::int32_t>(a >> (8 * i) & 0xffU) * w.p[i]);
+    }
+    return static_cast<std::int32_t>(total);
+  }
+
+  static std::int32_t subtract_product(std::int32_t sum, const std::int32_t* factors,
+                                       std::int32_t factor) noexcept {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(sum) -
+                                     static_cast<std::uint32_t>(*factors) *
+                                         static_cast<std::uint32_t>(factor));
+  }
+  static float scale(std::int32_t sum, float bias, float bias_scale, float multiplier) noexcept {
+    return math::scale_accumulator(sum, bias, bias_scale, multiplier);
+  }
+  static float add_bytes(float value, const std::uint8_t* p, std::size_t, std::uint8_t flip,
+                         std::int32_t zero_point, float multiplier) noexcept {
+    return value + static_cast<float>((*p ^ flip) - zero_point) * multiplier;
+  }
+  static float clamp(float value, float lo, float hi) noexcept { return math::clamp_float(value, lo, hi); }
+  static std::int32_t round(float value) noexcept { return math::round_small(value); }
+  static void store_bytes(std::uint8_t* p, std::size_t, std::int32_t value,
+                          std::int32_t zero_point) noexcept {
+    *p = static_cast<std::uint8_t>(value + zero_point);
+  }
+};
+
+}  // namespace
+}  // namespace qconv::engines::simd
