@@ -1,8 +1,8 @@
 """Simulate int8 inference of a float network, in float arithmetic, to judge whether it will survive quantization.
 
-Batch norm is folded into the convolution before it. Weights are rounded to int8, symmetric, one scale per output channel.
-Activations are rounded to 8 unsigned bits, one scale per tensor, from the smallest and largest value seen on the
-calibration data. That is the plainest calibration there is, so a better one (a histogram) should not do worse.
+Batch norm is folded into the convolution before it. Weights are rounded to int8, symmetric, one scale per output
+channel. Activations are rounded to 8 unsigned bits, one scale per tensor, from the smallest and largest value seen on
+the calibration data: the plainest calibration there is.
 """
 
 from __future__ import annotations

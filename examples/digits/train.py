@@ -1,4 +1,4 @@
-"""Train the handwritten digit classifier of the demo and write digits.onnx, calibration.npz and test.npz beside this file.
+"""Train the digit classifier of the demo; write digits.onnx, calibration.npz and test.npz beside this file.
 
 The 1797 digits of scikit-learn are split once, by class and at random: 1197 to train on, 600 held out. The held-out
 images are used for one thing, the figures printed at the end. To try other settings, use --validate N: it trains on all
