@@ -18,3 +18,4 @@
 #include <qconv/state_dict.hpp>
 #include <qconv/tensor.hpp>
 #include <qconv/threads.hpp>
+#include <qconv/version.hpp>

@@ -1,0 +1,37 @@
+# Installs the library, its headers, the program and what other projects find qconv by.
+include(CMakePackageConfigHelpers)
+set(QCONV_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/qconv")
+
+install(TARGETS qconv EXPORT qconv-targets FILE_SET HEADERS)
+install(EXPORT qconv-targets NAMESPACE qconv:: DESTINATION "${QCONV_CMAKE_DIR}")
+if(TARGET qconv_cli)
+  install(TARGETS qconv_cli)
+endif()
+
+# find_package(qconv): a static library asks its user to find what it links; a shared one has linked it already.
+get_property(QCONV_PACKAGES GLOBAL PROPERTY QCONV_PACKAGES)
+set(QCONV_FIND_DEPENDENCIES "")
+if(NOT BUILD_SHARED_LIBS)
+  foreach(package IN LISTS QCONV_PACKAGES)
+    string(APPEND QCONV_FIND_DEPENDENCIES "find_dependency(${package})\n")
+    if(EXISTS "${PROJECT_SOURCE_DIR}/cmake/Find${package}.cmake")
+      install(FILES "${PROJECT_SOURCE_DIR}/cmake/Find${package}.cmake" DESTINATION "${QCONV_CMAKE_DIR}")
+    endif()
+  endforeach()
+endif()
+configure_package_config_file(cmake/qconv-config.cmake.in "${PROJECT_BINARY_DIR}/qconv-config.cmake"
+                              INSTALL_DESTINATION "${QCONV_CMAKE_DIR}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/qconv-config-version.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/qconv-config.cmake" "${PROJECT_BINARY_DIR}/qconv-config-version.cmake"
+        DESTINATION "${QCONV_CMAKE_DIR}")
+
+# pkg-config: a static link is asked for with `pkg-config --static`.
+get_property(QCONV_PKG_CONFIG GLOBAL PROPERTY QCONV_PKG_CONFIG)
+get_property(QCONV_LIBS GLOBAL PROPERTY QCONV_LIBS)
+list(JOIN QCONV_PKG_CONFIG " " QCONV_PKG_CONFIG)
+list(JOIN QCONV_LIBS " " QCONV_LIBS)
+# Relative to the file itself, so that an installed tree may be moved.
+file(RELATIVE_PATH QCONV_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" QCONV_PC_TO_PREFIX "${QCONV_PC_TO_PREFIX}")
+configure_file(cmake/qconv.pc.in "${PROJECT_BINARY_DIR}/qconv.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/qconv.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
