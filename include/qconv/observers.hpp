@@ -1,0 +1,8 @@
+#pragma once
+
+/// Observers watch float tensors and say how to quantize them; PyTorch's classes, by their names.
+
+#include <qconv/observers/histogram.hpp>
+#include <qconv/observers/min_max.hpp>
+#include <qconv/observers/observer.hpp>
+#include <qconv/observers/placeholder.hpp>
