@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)
 
     pictures = {name: open_even(path) for name, path in TRAINING.items() if name != arguments.validate}
     model = train(list(pictures.values()), arguments)
