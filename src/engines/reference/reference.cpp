@@ -13,15 +13,16 @@ struct ReferenceWeights final : PackedWeights {
 
   std::string kernel() const override { return "reference"; }
 
-  // The weight of output channel `oc`, input channel `ic` of its group and tap `tap`, less its zero point.
-  std::int32_t at(std::int64_t oc, std::int64_t ic, std::int64_t tap) const {
-    const std::int64_t per_group = geometry.out_channels_per_group();
-    const std::int64_t row =
-        geometry.transposed
-            ? (oc / per_group * geometry.in_channels_per_group() + ic) * per_group + oc % per_group
-            : oc * geometry.in_channels_per_group() + ic;
-    return values[static_cast<std::size_t>(row * geometry.taps() + tap)] -
-           zero_points[static_cast<std::size_t>(oc)];
+  // The taps of output channel `oc` and the first input channel of its group; the next channel's are `step()`
+  // further.
+  const std::int8_t* row(std::int64_t oc) const {
+    const std::int64_t out = geometry.out_channels_per_group();
+    const std::int64_t in = geometry.in_channels_per_group();
+    const std::int64_t index = geometry.transposed ? oc / out * in * out + oc % out : oc * in;
+    return values.data() + index * geometry.taps();
+  }
+  std::int64_t step() const {
+    return (geometry.transposed ? geometry.out_channels_per_group() : 1) * geometry.taps();
   }
 };
 
@@ -76,19 +77,21 @@ class ReferencePrepared final : public Prepared {
     const ConvGeometry& g = problem_.geometry;
     const Spatial& in = problem_.input;
     const std::int64_t first_channel = oc / g.out_channels_per_group() * g.in_channels_per_group();
+    const std::int32_t weight_zero_point = weights_->zero_points[static_cast<std::size_t>(oc)];
+    const std::int64_t step = weights_->step();
+    const std::int8_t* weight = weights_->row(oc);
     std::int32_t sum = 0;
-    std::int64_t tap = 0;
     for (std::int64_t kd = 0; kd < g.kernel[0]; ++kd) {
       const std::int64_t d = source_index(g, 0, position[0], kd, in[0]);
       for (std::int64_t kh = 0; kh < g.kernel[1]; ++kh) {
         const std::int64_t h = source_index(g, 1, position[1], kh, in[1]);
-        for (std::int64_t kw = 0; kw < g.kernel[2]; ++kw, ++tap) {
+        for (std::int64_t kw = 0; kw < g.kernel[2]; ++kw, ++weight) {
           const std::int64_t w = source_index(g, 2, position[2], kw, in[2]);
           if (d < 0 || h < 0 || w < 0) continue;
           const X* pixel =
               input + (((n * in[0] + d) * in[1] + h) * in[2] + w) * g.in_channels + first_channel;
           for (std::int64_t ic = 0; ic < g.in_channels_per_group(); ++ic) {
-            sum += (pixel[ic] - requant_.input_zero_point) * weights_->at(oc, ic, tap);
+            sum += (pixel[ic] - requant_.input_zero_point) * (weight[ic * step] - weight_zero_point);
           }
         }
       }
