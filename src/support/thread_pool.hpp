@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include <qconv/threads.hpp>
@@ -21,6 +22,17 @@ void parallel_for(ThreadPool& pool, std::size_t count, const Body& body) {
   pool.parallelize(
       count, [](void* context, std::size_t i) { (*static_cast<const Body*>(context))(i); },
       const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+/// Simple operations (multiply-adds, elements moved) that are done before other threads have woken up.
+inline constexpr std::int64_t kSmallWork = 400'000;
+
+/// The same, but on the calling thread alone when `work`, the number of simple operations behind all of it,
+/// is too small to wake others.
+template <class Body>
+void parallel_for(ThreadPool& pool, std::size_t count, std::int64_t work, const Body& body) {
+  if (work >= kSmallWork) return parallel_for(pool, count, body);
+  for (std::size_t i = 0; i < count; ++i) body(i);
 }
 
 }  // namespace qconv

@@ -76,12 +76,8 @@ class PreparedIgemm final : public Prepared {
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
-    const std::size_t count = task_count_;
-    if (small_) {
-      for (std::size_t task = 0; task < count; ++task) run_task(args, task);
-    } else {
-      parallel_for(pool, count, [&](std::size_t task) { run_task(args, task); });
-    }
+    parallel_for(pool, task_count_, problem_.multiply_adds(),
+                 [&](std::size_t task) { run_task(args, task); });
   }
 
  private:
@@ -137,9 +133,6 @@ class PreparedIgemm final : public Prepared {
     const std::size_t blocks = weights_->blocks.size();
     ranges_ = std::clamp<std::size_t>(kEnoughTasks / std::max<std::size_t>(row_tasks, 1), 1, blocks);
     task_count_ = row_tasks * ranges_;
-    constexpr std::int64_t kSmall =
-        400'000;  // multiply-adds that are done before other threads have woken up
-    small_ = problem_.multiply_adds() < kSmall;
   }
 
   void run_task(const RunArgs& args, std::size_t task) const {
@@ -232,7 +225,6 @@ class PreparedIgemm final : public Prepared {
   std::int64_t chunk_rows_ = 0;
   std::size_t ranges_ = 1;  // of column blocks, per row chunk
   std::size_t task_count_ = 0;
-  bool small_ = false;
 };
 
 }  // namespace

@@ -56,7 +56,8 @@ class ReferencePrepared final : public Prepared {
   void run_to(const X* input, const Y* addend, Y* output, ThreadPool& pool) const {
     const Spatial out = problem_.output();
     const std::int64_t channels = problem_.geometry.out_channels;
-    parallel_for(pool, static_cast<std::size_t>(problem_.batch * out[0] * out[1]), [&](std::size_t row) {
+    const auto rows = static_cast<std::size_t>(problem_.batch * out[0] * out[1]);
+    parallel_for(pool, rows, problem_.multiply_adds(), [&](std::size_t row) {
       const auto r = static_cast<std::int64_t>(row);
       const std::int64_t n = r / (out[0] * out[1]);
       for (std::int64_t w = 0; w < out[2]; ++w) {
