@@ -1,0 +1,115 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <qconv/export.hpp>
+#include <qconv/int_list.hpp>
+#include <qconv/pooling.hpp>
+#include <qconv/resize.hpp>
+#include <qconv/tensor.hpp>
+
+/// The tensor functions a float network is made of, in torch.nn.functional's names and argument order.
+/// Tensors are float32 unless a function says otherwise; activations have sizes (N, C, spatial...) with a
+/// batch, which may be empty. Results of rank 3 to 5 lie channels-last in memory, except those of
+/// element-wise functions, which keep the memory format of their (first) input, and of `linear`.
+///
+/// Everything throws ValueError (sizes, values) or TypeError (dtypes), naming the function, what it got and
+/// what it expected. Results do not depend on the number of threads.
+namespace qconv::functional {
+
+using Bias = std::optional<Tensor>;
+
+/// Convolutions; weights (OC, IC / groups, kernel...). A network that runs more than once keeps a
+/// FloatConvolution instead, which makes its weights ready once.
+QCONV_API Tensor conv1d(const Tensor& input, const Tensor& weight, const Bias& bias = {},
+                        const IntList& stride = 1, const Padding& padding = 0, const IntList& dilation = 1,
+                        std::int64_t groups = 1, PaddingMode padding_mode = PaddingMode::zeros);
+QCONV_API Tensor conv2d(const Tensor& input, const Tensor& weight, const Bias& bias = {},
+                        const IntList& stride = 1, const Padding& padding = 0, const IntList& dilation = 1,
+                        std::int64_t groups = 1, PaddingMode padding_mode = PaddingMode::zeros);
+QCONV_API Tensor conv3d(const Tensor& input, const Tensor& weight, const Bias& bias = {},
+                        const IntList& stride = 1, const Padding& padding = 0, const IntList& dilation = 1,
+                        std::int64_t groups = 1, PaddingMode padding_mode = PaddingMode::zeros);
+/// Transposed convolutions; weights (IC, OC / groups, kernel...).
+QCONV_API Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const Bias& bias = {},
+                                  const IntList& stride = 1, const Padding& padding = 0,
+                                  const IntList& output_padding = 0, std::int64_t groups = 1,
+                                  const IntList& dilation = 1);
+QCONV_API Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const Bias& bias = {},
+                                  const IntList& stride = 1, const Padding& padding = 0,
+                                  const IntList& output_padding = 0, std::int64_t groups = 1,
+                                  const IntList& dilation = 1);
+QCONV_API Tensor conv_transpose3d(const Tensor& input, const Tensor& weight, const Bias& bias = {},
+                                  const IntList& stride = 1, const Padding& padding = 0,
+                                  const IntList& output_padding = 0, std::int64_t groups = 1,
+                                  const IntList& dilation = 1);
+/// input (..., in_features), weight (out_features, in_features), result (..., out_features), row major.
+QCONV_API Tensor linear(const Tensor& input, const Tensor& weight, const Bias& bias = {});
+
+/// max(x, 0); NaN stays.
+QCONV_API Tensor relu(const Tensor& input);
+/// min(max(x, min_val), max_val); NaN stays. Throws ValueError when min_val exceeds max_val.
+QCONV_API Tensor hardtanh(const Tensor& input, double min_val = -1, double max_val = 1);
+/// The same with limits that may be absent.
+QCONV_API Tensor clamp(const Tensor& input, std::optional<double> min, std::optional<double> max);
+/// a + b with NumPy's broadcasting.
+QCONV_API Tensor add(const Tensor& a, const Tensor& b);
+/// The tensors one after the other along `dim`; all other sizes must be equal. Works on every dtype;
+/// quantized tensors must share their per-tensor parameters (ops::cat requantizes).
+QCONV_API Tensor cat(std::span<const Tensor> tensors, int dim = 0);
+
+/// Adds elements around the border. `pad` is PyTorch's: begin and end of the last dimension, then of the one
+/// before, and so on; negative numbers crop. PaddingMode::zeros is PyTorch's "constant" and writes `value`.
+/// Reflection needs paddings smaller than the dimension, circular ones not larger. Works on every dtype; in a
+/// quantized tensor (per tensor) `value` is quantized with its parameters, so that 0 gives the zero point.
+QCONV_API Tensor pad(const Tensor& input, std::span<const std::int64_t> pad,
+                     PaddingMode mode = PaddingMode::zeros, double value = 0);
+
+/// The largest value in each window; NaN wins. A window that lies wholly in the padding gives the lowest
+/// value there is. Also on quint8 and qint8 (per tensor), which keep their parameters.
+QCONV_API Tensor max_pool(const Tensor& input, const Pooling& pooling);
+/// The mean of each window in float32: taps along the last dimension are summed, then those sums, in order,
+/// and the total is divided by the divisor; a divisor of 0 gives 0. Quantized inputs keep their parameters:
+/// ops::avg_pool.
+QCONV_API Tensor avg_pool(const Tensor& input, const Pooling& pooling);
+/// The forms of one rank, with PyTorch's arguments.
+QCONV_API Tensor max_pool1d(const Tensor& input, const IntList& kernel_size,
+                            const std::optional<IntList>& stride = {}, const Padding& padding = 0,
+                            const IntList& dilation = 1, bool ceil_mode = false);
+QCONV_API Tensor max_pool2d(const Tensor& input, const IntList& kernel_size,
+                            const std::optional<IntList>& stride = {}, const Padding& padding = 0,
+                            const IntList& dilation = 1, bool ceil_mode = false);
+QCONV_API Tensor max_pool3d(const Tensor& input, const IntList& kernel_size,
+                            const std::optional<IntList>& stride = {}, const Padding& padding = 0,
+                            const IntList& dilation = 1, bool ceil_mode = false);
+QCONV_API Tensor avg_pool1d(const Tensor& input, const IntList& kernel_size,
+                            const std::optional<IntList>& stride = {}, const Padding& padding = 0,
+                            bool ceil_mode = false, bool count_include_pad = true);
+QCONV_API Tensor avg_pool2d(const Tensor& input, const IntList& kernel_size,
+                            const std::optional<IntList>& stride = {}, const Padding& padding = 0,
+                            bool ceil_mode = false, bool count_include_pad = true);
+QCONV_API Tensor avg_pool3d(const Tensor& input, const IntList& kernel_size,
+                            const std::optional<IntList>& stride = {}, const Padding& padding = 0,
+                            bool ceil_mode = false, bool count_include_pad = true);
+/// Means over windows [floor(o * in / out), ceil((o + 1) * in / out)), which make an output of `output_size`.
+QCONV_API Tensor adaptive_avg_pool(const Tensor& input, const IntList& output_size);
+/// The mean of every channel: adaptive_avg_pool to 1.
+QCONV_API Tensor global_avg_pool(const Tensor& input);
+
+/// Changes the spatial sizes. Linear and cubic results are sums of products in float32, nested as written:
+/// sum_d w_d * (sum_h w_h * (sum_w w_w * x)), weights computed in float64 and rounded to float32. Also on
+/// quint8 and qint8 (per tensor), which keep their parameters: ops::interpolate.
+QCONV_API Tensor interpolate(const Tensor& input, const Resize& resize);
+
+/// exp(x - max) / sum over dimension `dim`, the sum in float32 in index order.
+QCONV_API Tensor softmax(const Tensor& input, int dim);
+
+/// Inference: x * (weight / sqrt(running_var + eps)) + (bias - running_mean * that factor) per channel
+/// (dimension 1), the two factors computed in float64 and rounded to float32. `weight` and `bias` default to
+/// 1 and 0.
+QCONV_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
+                            const Bias& weight = {}, const Bias& bias = {}, double eps = 1e-5);
+
+}  // namespace qconv::functional

@@ -1,0 +1,265 @@
+// Maxima and means over windows, on channels-last memory: the inner loop runs over channels.
+#include <array>
+#include <limits>
+
+#include <qconv/functional.hpp>
+#include <qconv/network_ops.hpp>
+
+#include "ops/args.hpp"
+#include "ops/window.hpp"
+#include "quantize/requant_math.hpp"
+#include "support/check.hpp"
+#include "support/parallel_chunks.hpp"
+
+namespace qconv {
+namespace ops {
+namespace {
+
+// Channels that are worked on at once: their accumulators stay in the L1 cache.
+constexpr std::int64_t kBlock = 256;
+
+// One window of one block of channels.
+struct Place {
+  const Window& d;
+  const Window& h;
+  const Window& w;
+
+  std::int64_t count() const noexcept { return d.count * h.count * w.count; }
+  std::int64_t divisor() const noexcept { return d.divisor * h.divisor * w.divisor; }
+};
+
+// Calls reduce(place, window memory, result memory, channels) for every output position and block of
+// channels.
+template <class T, class Reduce>
+void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y, const Reduce& reduce) {
+  const Spatial out = windows.output();
+  const std::int64_t blocks = (in.channels + kBlock - 1) / kBlock;
+  const std::int64_t rows = in.batch * out[0] * out[1];
+  if (rows == 0 || out[2] == 0 || blocks == 0) return;
+  parallel_for(*current_pool(), static_cast<std::size_t>(rows * blocks), [&](std::size_t task) {
+    const std::int64_t row = static_cast<std::int64_t>(task) / blocks;
+    const std::int64_t channel = static_cast<std::int64_t>(task) % blocks * kBlock;
+    const std::int64_t channels = std::min(kBlock, in.channels - channel);
+    const Window& d = windows.axes[0][static_cast<std::size_t>(row / out[1] % out[0])];
+    const Window& h = windows.axes[1][static_cast<std::size_t>(row % out[1])];
+    const T* image = x + row / (out[0] * out[1]) * in.positions() * in.channels + channel;
+    for (std::int64_t o = 0; o < out[2]; ++o) {
+      const Place place{d, h, windows.axes[2][static_cast<std::size_t>(o)]};
+      reduce(place, image, y + (row * out[2] + o) * in.channels + channel, channels);
+    }
+  });
+}
+
+// Calls row(first element, taps) for every row of taps of a window.
+template <class T, class Row>
+void for_each_row(const Volume& in, const Windows& windows, const Place& p, const T* image, const Row& row) {
+  for (std::int64_t i = 0; i < p.d.count; ++i) {
+    for (std::int64_t j = 0; j < p.h.count; ++j) {
+      const std::int64_t plane = p.d.first + i * windows.step[0];
+      const std::int64_t line = p.h.first + j * windows.step[1];
+      row(image + ((plane * in.spatial[1] + line) * in.spatial[2] + p.w.first) * in.channels, p.w.count);
+    }
+  }
+}
+
+template <class T>
+void max_into(T* best, const T* x, std::int64_t channels) {
+  for (std::int64_t c = 0; c < channels; ++c) {
+    // A NaN wins: it is the one value unequal to itself.
+    if constexpr (std::is_floating_point_v<T>) {
+      best[c] = x[c] > best[c] || x[c] != x[c] ? x[c] : best[c];
+    } else {
+      best[c] = x[c] > best[c] ? x[c] : best[c];
+    }
+  }
+}
+
+template <class T>
+constexpr T lowest() {
+  if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
+  return std::numeric_limits<T>::lowest();
+}
+
+template <class T>
+void max_pool_typed(const Volume& in, const Windows& windows, const T* x, T* y) {
+  const std::int64_t step = windows.step[2] * in.channels;
+  for_each_window(in, windows, x, y, [&](const Place& p, const T* image, T* best, std::int64_t channels) {
+    std::fill(best, best + channels, lowest<T>());
+    for_each_row(in, windows, p, image, [&](const T* from, std::int64_t taps) {
+      for (std::int64_t t = 0; t < taps; ++t) max_into(best, from + t * step, channels);
+    });
+  });
+}
+
+template <class A, class T>
+void sum_into(A* sum, const T* x, std::int64_t channels) {
+  for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<A>(x[c]);
+}
+
+void avg_pool_float(const Volume& in, const Windows& windows, const float* x, float* y) {
+  const std::int64_t step = windows.step[2] * in.channels;
+  for_each_window(in, windows, x, y,
+                  [&](const Place& p, const float* image, float* mean, std::int64_t channels) {
+                    std::fill(mean, mean + channels, 0.0F);
+                    if (p.divisor() == 0) return;
+                    for_each_row(in, windows, p, image, [&](const float* from, std::int64_t taps) {
+                      // A sum of its own for each row keeps the error of large windows small.
+                      std::array<float, kBlock> sum;
+                      std::fill_n(sum.begin(), channels, 0.0F);
+                      for (std::int64_t t = 0; t < taps; ++t) sum_into(sum.data(), from + t * step, channels);
+                      sum_into(mean, sum.data(), channels);
+                    });
+                    const auto divisor = static_cast<float>(p.divisor());
+                    for (std::int64_t c = 0; c < channels; ++c) mean[c] /= divisor;
+                  });
+}
+
+template <class T>
+void avg_pool_int8(const Volume& in, const Windows& windows, const Tensor& qx, Tensor& qy) {
+  const std::int64_t step = windows.step[2] * in.channels;
+  const Affine ax = affine_of(qx);
+  const Affine ay = affine_of(qy);
+  const double ratio = qx.q_scale() / qy.q_scale();
+  for_each_window(in, windows, qx.data<T>(), qy.mutable_data<T>(),
+                  [&](const Place& p, const T* image, T* mean, std::int64_t channels) {
+                    if (p.divisor() == 0) {
+                      std::fill(mean, mean + channels, static_cast<T>(ay.zero_point));
+                      return;
+                    }
+                    std::array<std::int32_t, kBlock> sum;
+                    std::fill_n(sum.begin(), channels, static_cast<std::int32_t>(-p.count() * ax.zero_point));
+                    for_each_row(in, windows, p, image, [&](const T* from, std::int64_t taps) {
+                      for (std::int64_t t = 0; t < taps; ++t) sum_into(sum.data(), from + t * step, channels);
+                    });
+                    const auto m = static_cast<float>(ratio / static_cast<double>(p.divisor()));
+                    for (std::int64_t c = 0; c < channels; ++c) {
+                      const auto real = static_cast<float>(sum[static_cast<std::size_t>(c)]);
+                      mean[c] = static_cast<T>(math::round_and_clamp(real * m, ay.zero_point, ay.lo, ay.hi));
+                    }
+                  });
+}
+
+Tensor max_pool_any(const Tensor& input, const Pooling& pooling) {
+  const Volume in = volume_of("max_pool", input);
+  const Windows windows = pooling_windows("max_pool", in, pooling);
+  Tensor y = empty_like(input, in.with_spatial(windows.output()).sizes(), MemoryFormat::channels_last);
+  const Tensor x = input.contiguous(MemoryFormat::channels_last);
+  if (input.dtype() == float32) {
+    max_pool_typed(in, windows, x.data<float>(), y.mutable_data<float>());
+  } else {
+    with_int8_type(x.dtype(), [&](auto type) {
+      using T = decltype(type);
+      max_pool_typed(in, windows, x.template data<T>(), y.template mutable_data<T>());
+    });
+  }
+  return y;
+}
+
+Tensor mean_float(const Tensor& input, const Volume& in, const Windows& windows) {
+  Tensor y = Tensor::empty(in.with_spatial(windows.output()).sizes(), float32, MemoryFormat::channels_last);
+  const Tensor x = input.contiguous(MemoryFormat::channels_last);
+  avg_pool_float(in, windows, x.data<float>(), y.mutable_data<float>());
+  return y;
+}
+
+Tensor mean_int8(std::string_view who, const Tensor& qx, const Volume& in, const Windows& windows,
+                 OutputScale scale, OutputZeroPoint zero_point) {
+  std::int64_t most = 1;
+  for (const auto& axis : windows.axes) {
+    std::int64_t widest = 1;
+    for (const Window& w : axis) widest = std::max(widest, w.count);
+    most *= widest;
+    check(most <= std::int64_t{1} << 23, "{}: windows of more than 2^23 elements are not supported", who);
+  }
+  Tensor qy =
+      Tensor::empty_quantized(in.with_spatial(windows.output()).sizes(), qx.dtype(),
+                              output_qparams(who, qx, scale, zero_point), MemoryFormat::channels_last);
+  const Tensor x = qx.contiguous(MemoryFormat::channels_last);
+  with_int8_type(x.dtype(), [&](auto type) { avg_pool_int8<decltype(type)>(in, windows, x, qy); });
+  return qy;
+}
+
+}  // namespace
+
+Tensor max_pool(const Tensor& qx, const Pooling& pooling) {
+  check_int8("max_pool", qx);
+  return max_pool_any(qx, pooling);
+}
+
+Tensor avg_pool(const Tensor& qx, const Pooling& pooling, OutputScale output_scale,
+                OutputZeroPoint output_zero_point) {
+  check_int8("avg_pool", qx);
+  const Volume in = volume_of("avg_pool", qx);
+  return mean_int8("avg_pool", qx, in, pooling_windows("avg_pool", in, pooling), output_scale,
+                   output_zero_point);
+}
+
+Tensor adaptive_avg_pool(const Tensor& qx, const IntList& output_size, OutputScale output_scale,
+                         OutputZeroPoint output_zero_point) {
+  check_int8("adaptive_avg_pool", qx);
+  const Volume in = volume_of("adaptive_avg_pool", qx);
+  return mean_int8("adaptive_avg_pool", qx, in, adaptive_windows("adaptive_avg_pool", in, output_size),
+                   output_scale, output_zero_point);
+}
+
+Tensor global_avg_pool(const Tensor& qx, OutputScale output_scale, OutputZeroPoint output_zero_point) {
+  return adaptive_avg_pool(qx, 1, output_scale, output_zero_point);
+}
+
+}  // namespace ops
+
+namespace functional {
+
+Tensor max_pool(const Tensor& input, const Pooling& pooling) {
+  if (input.defined() && input.is_quantized()) return ops::max_pool(input, pooling);
+  ops::check_float("max_pool", input);
+  return ops::max_pool_any(input, pooling);
+}
+
+Tensor avg_pool(const Tensor& input, const Pooling& pooling) {
+  if (input.defined() && input.is_quantized()) return ops::avg_pool(input, pooling);
+  ops::check_float("avg_pool", input);
+  const ops::Volume in = ops::volume_of("avg_pool", input);
+  return ops::mean_float(input, in, ops::pooling_windows("avg_pool", in, pooling));
+}
+
+Tensor adaptive_avg_pool(const Tensor& input, const IntList& output_size) {
+  if (input.defined() && input.is_quantized()) return ops::adaptive_avg_pool(input, output_size);
+  ops::check_float("adaptive_avg_pool", input);
+  const ops::Volume in = ops::volume_of("adaptive_avg_pool", input);
+  return ops::mean_float(input, in, ops::adaptive_windows("adaptive_avg_pool", in, output_size));
+}
+
+Tensor global_avg_pool(const Tensor& input) { return adaptive_avg_pool(input, 1); }
+
+#define QCONV_DEFINE_POOL(N)                                                                                 \
+  Tensor max_pool##N##d(const Tensor& input, const IntList& kernel_size,                                     \
+                        const std::optional<IntList>& stride, const Padding& padding,                        \
+                        const IntList& dilation, bool ceil_mode) {                                           \
+    check(!input.defined() || input.dim() == N + 2, "max_pool" #N "d: expected an input of rank {}, got {}", \
+          N + 2, input.to_string());                                                                         \
+    return max_pool(input, {.kernel_size = kernel_size,                                                      \
+                            .stride = stride,                                                                \
+                            .padding = padding,                                                              \
+                            .dilation = dilation,                                                            \
+                            .ceil_mode = ceil_mode});                                                        \
+  }                                                                                                          \
+  Tensor avg_pool##N##d(const Tensor& input, const IntList& kernel_size,                                     \
+                        const std::optional<IntList>& stride, const Padding& padding, bool ceil_mode,        \
+                        bool count_include_pad) {                                                            \
+    check(!input.defined() || input.dim() == N + 2, "avg_pool" #N "d: expected an input of rank {}, got {}", \
+          N + 2, input.to_string());                                                                         \
+    return avg_pool(input, {.kernel_size = kernel_size,                                                      \
+                            .stride = stride,                                                                \
+                            .padding = padding,                                                              \
+                            .ceil_mode = ceil_mode,                                                          \
+                            .count_include_pad = count_include_pad});                                        \
+  }
+
+QCONV_DEFINE_POOL(1)
+QCONV_DEFINE_POOL(2)
+QCONV_DEFINE_POOL(3)
+#undef QCONV_DEFINE_POOL
+
+}  // namespace functional
+}  // namespace qconv
