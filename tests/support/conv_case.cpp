@@ -6,6 +6,8 @@
 
 #include <qconv/error.hpp>
 
+#include "support/guarded_buffer.hpp"
+
 namespace qconv::testing {
 namespace {
 
@@ -94,9 +96,11 @@ ConvCase make_case(const ConvProblem& problem, std::uint64_t seed, Data data) {
 std::vector<std::uint8_t> run_case(const engines::Engine& engine, const ConvCase& c, ThreadPool& pool) {
   const auto packed = engine.pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points});
   const auto prepared = engine.prepare(packed, c.problem, c.requantization);
-  std::vector<std::uint8_t> output(static_cast<std::size_t>(dense_size(c.problem.output_sizes())), 0xcd);
-  prepared->run({c.input.data(), c.addend.empty() ? nullptr : c.addend.data(), output.data()}, pool);
-  return output;
+  GuardedBuffer input(c.input);
+  GuardedBuffer addend(c.addend);
+  GuardedBuffer output(static_cast<std::size_t>(dense_size(c.problem.output_sizes())));
+  prepared->run({input.data(), c.addend.empty() ? nullptr : addend.data(), output.data()}, pool);
+  return output.copy();
 }
 
 namespace {

@@ -30,7 +30,8 @@ enum class Data {
 
 ConvCase make_case(const ConvProblem& problem, std::uint64_t seed, Data data = Data::random);
 
-/// Packs, prepares and runs; the output's bytes, channels-last.
+/// Packs, prepares and runs on buffers that fault when an access leaves them; the output's bytes,
+/// channels-last.
 std::vector<std::uint8_t> run_case(const engines::Engine& engine, const ConvCase& c, ThreadPool& pool);
 
 /// A valid problem drawn at random: every attribute, sizes around the tiles of the kernels.
