@@ -3,7 +3,7 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(QCONV_ISAS scalar avx2 avx512vnni)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
-  set(QCONV_ISAS scalar neondot)
+  set(QCONV_ISAS scalar)
 else()
   set(QCONV_ISAS scalar)
 endif()
