@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <qconv/conv_problem.hpp>
+
+#include "engines/engine.hpp"
+
+namespace qconv::cli {
+
+/// A convolution with data for it, packed and prepared: what the benchmark runs. Full-range random values,
+/// the input's zero point 12, outputs spread over their range. The data depends on nothing but the problem.
+class ConvBench {
+ public:
+  /// Throws ValueError when the engine of that name (empty: the process's choice) cannot run the problem.
+  ConvBench(const ConvProblem& problem, std::string_view engine);
+
+  std::string_view engine() const { return engine_->name(); }
+  std::string kernel() const { return packed_->kernel(); }
+  void run(ThreadPool& pool) { prepared_->run({input_.data(), addend_.data(), output_.data()}, pool); }
+
+ private:
+  const engines::Engine* engine_;
+  std::vector<std::uint8_t> input_;
+  std::vector<std::uint8_t> addend_;
+  std::vector<std::uint8_t> output_;
+  std::shared_ptr<const engines::PackedWeights> packed_;
+  std::unique_ptr<const engines::Prepared> prepared_;
+};
+
+}  // namespace qconv::cli

@@ -1,0 +1,115 @@
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <new>
+#include <string_view>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <qconv/error.hpp>
+#include <qconv/version.hpp>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+
+namespace qconv::cli {
+namespace {
+
+constexpr std::array kVerbs{
+    Verb{"info", "Show the version, processor, engines and kernels", &add_info},
+    Verb{"bench", "Time convolutions", &add_bench},
+};
+
+// A program started with closed standard streams would otherwise print into the first file that it opens.
+void open_standard_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) == -1) {
+      // Opened the wrong way round, so that using the stream is still an error.
+      const int opened = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+      if (opened != fd && opened >= 0) close(opened);
+    }
+  }
+}
+
+// Prints "qconv VERB: MESSAGE" as one line, whatever the message holds.
+int fail(int code, std::string_view verb, std::string_view message) {
+  std::string line =
+      verb.empty() ? fmt::format("qconv: {}", message) : fmt::format("qconv {}: {}", verb, message);
+  while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
+  line += '\n';
+  std::fflush(stdout);
+  std::fputs(line.c_str(), stderr);
+  return code;
+}
+
+std::string verb_names() {
+  std::vector<std::string_view> names;
+  for (const Verb& verb : kVerbs) names.emplace_back(verb.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+bool is_verb(std::string_view name) {
+  return std::any_of(kVerbs.begin(), kVerbs.end(), [&](const Verb& verb) { return name == verb.name; });
+}
+
+// The verb on the command line, or an empty text.
+std::string_view verb_of(int argc, char** argv) {
+  return argc > 1 && is_verb(argv[1]) ? std::string_view(argv[1]) : std::string_view();
+}
+
+// Runs what the command line asks for; every failure is an exception.
+int dispatch(int argc, char** argv) {
+  CLI::App app("Quantized (int8) convolution networks: quantize, run, measure.", "qconv");
+  app.set_version_flag("--version", fmt::format("qconv {}", version()));
+  app.require_subcommand(1);
+  app.footer("'qconv VERB --help' shows what a verb takes, with examples.");
+  int code = kOk;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.summary);
+    sub->callback([&code, action = verb.add(*sub)] { code = action(); });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    write_out("{}", app.help());  // of the verb, when one was given
+  } catch (const CLI::CallForVersion& version_text) {
+    write_out("{}\n", version_text.what());
+  }
+  flush_output();
+  return code;
+}
+
+int run(int argc, char** argv) {
+  const std::string_view verb = verb_of(argc, argv);
+  const std::string help = verb.empty() ? "'qconv --help'" : fmt::format("'qconv {} --help'", verb);
+  if (argc < 2)
+    return fail(kUsage, "", fmt::format("no verb given; there are {} (see {})", verb_names(), help));
+  if (verb.empty() && argv[1][0] != '-') {
+    return fail(kUsage, "", fmt::format("no verb '{}'; there are {} (see {})", argv[1], verb_names(), help));
+  }
+  try {
+    return dispatch(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return fail(kUsage, verb, fmt::format("{} (see {})", error.what(), help));
+  } catch (const UsageError& error) {
+    return fail(kUsage, verb, fmt::format("{} (see {})", error.what(), help));
+  } catch (const std::bad_alloc&) {
+    return fail(kFailed, verb, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(kFailed, verb, error.what());
+  }
+}
+
+}  // namespace
+}  // namespace qconv::cli
+
+int main(int argc, char** argv) {
+  qconv::cli::open_standard_streams();
+  return qconv::cli::run(argc, argv);
+}

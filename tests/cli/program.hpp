@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace qconv::testing {
+
+/// What a run of the program left behind.
+struct ProgramResult {
+  int code;         ///< exit code, or -signal
+  std::string out;  ///< standard output
+  std::string err;  ///< standard error
+};
+
+/// Where the program's standard output goes.
+enum class Stdout { captured, closed, full_disk };
+
+/// Runs the built `qconv` with these arguments and waits for it.
+ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where = Stdout::captured);
+
+/// An empty folder that is removed with the object.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  /// The path of a file in it.
+  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  /// Writes a file there; returns its path.
+  std::string write(const std::string& name, const std::string& content) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A file of the repository.
+std::string repository_file(const std::string& name);
+
+std::string read_text(const std::filesystem::path& path);
+std::vector<std::string> lines_of(const std::string& text);
+
+}  // namespace qconv::testing
