@@ -110,6 +110,7 @@ ObservedQParams HistogramObserver::calculate_qparams() const {
 }
 
 void HistogramObserver::save_values(StateDict& state, const std::string& prefix) const {
+  save_eps(state, prefix);
   state.set(prefix + "histogram", Tensor::from_data(counts_, {static_cast<std::int64_t>(counts_.size())}));
   state.set(prefix + "min_val", Tensor::scalar(min_));
   state.set(prefix + "max_val", Tensor::scalar(max_));

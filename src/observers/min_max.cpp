@@ -45,6 +45,7 @@ ObservedQParams MinMaxObserver::calculate_qparams() const {
 }
 
 void MinMaxObserver::save_values(StateDict& state, const std::string& prefix) const {
+  save_eps(state, prefix);
   state.set(prefix + "min_val", Tensor::scalar(min_));
   state.set(prefix + "max_val", Tensor::scalar(max_));
 }

@@ -99,13 +99,13 @@ void Observer::merge(const Observer& other) {
 }
 
 StateDict Observer::state_dict(std::string_view prefix) const {
-  const std::string p(prefix);
   StateDict state;
-  if (is_quantized(options_.dtype)) {
-    state.set(p + "eps", Tensor::from_data(std::vector<float>{static_cast<float>(options_.eps)}, {1}));
-  }
-  save_values(state, p);
+  save_values(state, std::string(prefix));
   return state;
+}
+
+void Observer::save_eps(StateDict& state, const std::string& prefix) const {
+  state.set(prefix + "eps", Tensor::from_data(std::vector<float>{static_cast<float>(options_.eps)}, {1}));
 }
 
 void Observer::load_state_dict(const StateDict& state, std::string_view prefix) {

@@ -84,6 +84,7 @@ ObservedQParams PerChannelMinMaxObserver::calculate_qparams() const {
 }
 
 void PerChannelMinMaxObserver::save_values(StateDict& state, const std::string& prefix) const {
+  save_eps(state, prefix);
   const Shape sizes{static_cast<std::int64_t>(min_.size())};
   state.set(prefix + "min_val", Tensor::from_data(min_, sizes));
   state.set(prefix + "max_val", Tensor::from_data(max_, sizes));

@@ -17,6 +17,8 @@ ObservedQParams PlaceholderObserver::calculate_qparams() const {
   throw TypeError("PlaceholderObserver: it observes nothing, so it has no quantization parameters");
 }
 
+void PlaceholderObserver::load_values(const StateDict& state) { check_entries(state, {}, name()); }
+
 std::string PlaceholderObserver::extra_repr() const {
   return fmt::format("is_dynamic={}", is_dynamic() ? "True" : "False");
 }

@@ -2,6 +2,7 @@
 
 /// Reading an observer's saved state, entry by entry.
 
+#include <algorithm>
 #include <initializer_list>
 #include <string_view>
 

@@ -112,10 +112,12 @@ class QCONV_API Observer {
   virtual void observe_values(const Tensor& x) = 0;
   /// `other` has this class and these options, and is calibrated.
   virtual void merge_values(const Observer& other) = 0;
-  /// Adds the entries, without eps.
+  /// Adds the entries, each name after `prefix`.
   virtual void save_values(StateDict& state, const std::string& prefix) const = 0;
   /// Reads the entries, already under their newest names. Must not change anything if it throws.
   virtual void load_values(const StateDict& state) = 0;
+  /// Adds the entry eps; classes that use it begin save_values with this.
+  void save_eps(StateDict& state, const std::string& prefix) const;
   /// What to_string shows after the options: "min_val=-1, max_val=2".
   virtual std::string extra_repr() const = 0;
 

@@ -21,7 +21,7 @@ class QCONV_API PlaceholderObserver : public Observer {
   void observe_values(const Tensor&) override {}
   void merge_values(const Observer&) override {}
   void save_values(StateDict&, const std::string&) const override {}
-  void load_values(const StateDict&) override {}
+  void load_values(const StateDict& state) override;
   std::string extra_repr() const override;
 };
 
