@@ -23,7 +23,9 @@ class QCONV_API ThreadPool {
 QCONV_API void set_num_threads(int count);
 QCONV_API int get_num_threads();
 
-/// Runs all operators on the caller's pool, which must outlive its use; null goes back to qconv's own.
+/// Runs all quantized operators on the caller's pool, which must outlive its use; null goes back to qconv's
+/// own. Float functions follow its number of threads only: where the build has oneDNN they share OpenMP's
+/// threads with it.
 QCONV_API void set_thread_pool(ThreadPool* pool);
 
 }  // namespace qconv

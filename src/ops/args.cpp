@@ -27,7 +27,7 @@ Shape Volume::sizes() const {
 
 Volume volume_of(std::string_view who, const Tensor& x) {
   check(x.dim() >= 3 && x.dim() <= 5, "{}: expected sizes (N, C, spatial...) of rank 3, 4 or 5, got {}", who,
-        x.sizes().to_string());
+        x.sizes());
   Volume v{x.dim() - 2, x.size(0), x.size(1), {1, 1, 1}};
   for (int d = 0; d < v.ndim; ++d) v.spatial[static_cast<std::size_t>(3 - v.ndim + d)] = x.size(2 + d);
   return v;

@@ -25,8 +25,8 @@ Shape joined_sizes(std::string_view who, std::span<const Tensor> tensors, int di
                      to_string(t.dtype()), to_string(tensors[0].dtype()));
     bool fits = t.dim() == sizes.rank();
     for (int d = 0; fits && d < sizes.rank(); ++d) fits = d == dim || t.sizes()[d] == sizes[d];
-    check(fits, "{}: tensor {} of sizes {} does not fit to sizes {} along dimension {}", who, i,
-          t.sizes().to_string(), sizes.to_string(), dim);
+    check(fits, "{}: tensor {} of sizes {} does not fit to sizes {} along dimension {}", who, i, t.sizes(),
+          sizes, dim);
     check(!__builtin_add_overflow(total, t.sizes()[dim], &total), "{}: the result is too large", who);
   }
   sizes[dim] = total;

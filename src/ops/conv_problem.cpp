@@ -17,11 +17,26 @@ constexpr std::array<std::string_view, 4> kPostOps{"none", "relu", "add", "add_r
 // Every geometric value is at most this, so that products of two never leave int64.
 constexpr std::int64_t kMaxValue = std::numeric_limits<std::int32_t>::max();
 
-std::string list(const ConvGeometry& g, const Spatial& s) {
-  return fmt::format("({})", fmt::join(g.used(s), ", "));
-}
+// The used values of a Spatial, turned into text only when a message is needed.
+struct Listed {
+  std::span<const std::int64_t> values;
+};
+
+Listed list(const ConvGeometry& g, const Spatial& s) { return {g.used(s)}; }
 
 }  // namespace
+}  // namespace qconv
+
+template <>
+struct fmt::formatter<qconv::Listed> {
+  constexpr const char* parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(const qconv::Listed& l, Context& context) const {
+    return fmt::format_to(context.out(), "({})", fmt::join(l.values, ", "));
+  }
+};
+
+namespace qconv {
 
 std::string_view to_string(PaddingMode mode) noexcept {
   return kPaddingModes[static_cast<std::size_t>(mode)];

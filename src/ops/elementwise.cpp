@@ -5,6 +5,7 @@
 #include <qconv/functional.hpp>
 #include <qconv/network_ops.hpp>
 
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "ops/byte_map.hpp"
 #include "quantize/requant_math.hpp"
@@ -44,8 +45,7 @@ Shape broadcast_sizes(std::string_view who, const Shape& a, const Shape& b) {
     const int db = d - (rank - b.rank());
     const std::int64_t sa = da < 0 ? 1 : a[da];
     const std::int64_t sb = db < 0 ? 1 : b[db];
-    check(sa == sb || sa == 1 || sb == 1, "{}: sizes {} and {} cannot be broadcast to each other", who,
-          a.to_string(), b.to_string());
+    check(sa == sb || sa == 1 || sb == 1, "{}: sizes {} and {} cannot be broadcast to each other", who, a, b);
     result[d] = sa == 1 ? sb : sa;
   }
   return result;
@@ -183,7 +183,7 @@ Tensor limit(std::string_view who, const Tensor& input, float min, float max) {
   Tensor y = Tensor::empty(input.sizes(), float32, format);
   const float* from = x.data<float>();
   float* to = y.mutable_data<float>();
-  parallel_chunks(*current_pool(), x.numel(), ops::kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_chunks(*engines::float_pool(), x.numel(), ops::kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       // Written so that NaN, which compares false, passes through.
       const float raised = from[i] < min ? min : from[i];
@@ -220,7 +220,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   const float* pa = x.a.data<float>();
   const float* pb = x.b.data<float>();
   float* py = y.mutable_data<float>();
-  parallel_chunks(*current_pool(), y.numel(), ops::kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_chunks(*engines::float_pool(), y.numel(), ops::kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) py[i] = pa[i] + pb[i];
   });
   return y;

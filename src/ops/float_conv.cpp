@@ -7,6 +7,7 @@
 #include <qconv/functional.hpp>
 
 #include "engines/floating/float_plan.hpp"
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "support/check.hpp"
 
@@ -29,7 +30,7 @@ void check_bias(std::string_view who, const std::optional<Tensor>& bias, std::in
   ops::check_float(who, *bias, "bias");
   check(bias->dim() == 1 && bias->numel() == out_channels,
         "{}: bias should have {} elements, one per output channel, got sizes {}", who, out_channels,
-        bias->sizes().to_string());
+        bias->sizes());
 }
 
 void check_post_op(std::string_view who, const FloatPostOp& post_op) {
@@ -88,10 +89,10 @@ struct FloatConvolution::Impl {
   // Checks an input of these sizes and gives the convolution's problem.
   ConvProblem problem(const Shape& sizes) const {
     check(sizes.rank() == geometry.ndim + 2, "{}: expected an input with {} dimensions, got sizes {}", who,
-          geometry.ndim + 2, sizes.to_string());
+          geometry.ndim + 2, sizes);
     check(sizes[1] == geometry.in_channels,
           "{}: given groups={} and a weight of sizes {}, expected an input with {} channels, got sizes {}",
-          who, geometry.groups, geometry.weight_sizes().to_string(), geometry.in_channels, sizes.to_string());
+          who, geometry.groups, geometry.weight_sizes(), geometry.in_channels, sizes);
     ConvProblem p;
     p.geometry = geometry;
     p.batch = sizes[0];
@@ -116,7 +117,7 @@ FloatConvolution::FloatConvolution(const ConvGeometry& geometry, const Tensor& w
   geometry.validate(impl_->who);
   ops::check_float(impl_->who, weight, "weight");
   check(weight.sizes() == geometry.weight_sizes(), "{}: expected a weight of sizes {}, got {}", impl_->who,
-        geometry.weight_sizes().to_string(), weight.sizes().to_string());
+        geometry.weight_sizes(), weight.sizes());
   check_bias(impl_->who, bias, geometry.out_channels);
   check_post_op(impl_->who, post_op);
   impl_->geometry = geometry;
@@ -158,14 +159,14 @@ void FloatConvolution::run_into(Tensor& output, const Tensor& input, const Tenso
   const ConvProblem p = impl.problem(input.sizes());
   const Shape sizes = output_sizes(input.sizes());
   check(output.sizes() == sizes && output.is_contiguous(MemoryFormat::channels_last),
-        "{}: expected a channels-last output of sizes {}, got sizes {} with strides {}", impl.who,
-        sizes.to_string(), output.sizes().to_string(), output.strides().to_string());
+        "{}: expected a channels-last output of sizes {}, got sizes {} with strides {}", impl.who, sizes,
+        output.sizes(), output.strides());
   check(addend.defined() == impl.post_op.add, "{}: a tensor to add is {}", impl.who,
         impl.post_op.add ? "missing" : "given, but the post op adds nothing");
   if (addend.defined()) {
     ops::check_float(impl.who, addend, "tensor to add");
     check(addend.sizes() == sizes, "{}: the tensor to add has sizes {}, expected the output's, {}", impl.who,
-          addend.sizes().to_string(), sizes.to_string());
+          addend.sizes(), sizes);
   }
   if (output.numel() == 0) return;
   const Tensor x = impl.geometry.padding_mode == PaddingMode::zeros
@@ -174,7 +175,7 @@ void FloatConvolution::run_into(Tensor& output, const Tensor& input, const Tenso
   const Tensor extra = addend.defined() ? addend.contiguous(MemoryFormat::channels_last) : Tensor();
   impl.plan(p.batch, impl.planned_input(p.input))
       ->run({x.data<float>(), extra.defined() ? extra.data<float>() : nullptr, output.mutable_data<float>()},
-            *current_pool());
+            *engines::float_pool());
 }
 
 namespace {
@@ -182,7 +183,7 @@ namespace {
 ConvGeometry linear_geometry(const Tensor& weight, std::string_view who) {
   ops::check_float(who, weight, "weight");
   check(weight.dim() == 2, "{}: expected a weight of sizes (out_features, in_features), got sizes {}", who,
-        weight.sizes().to_string());
+        weight.sizes());
   ConvGeometry g;
   g.ndim = 1;
   g.out_channels = weight.size(0);
@@ -206,14 +207,14 @@ Tensor FloatLinear::run(const Tensor& input, const Tensor& addend) const {
   ops::check_float(who_, input);
   check(input.dim() >= 1 && input.size(-1) == in_features(),
         "{}: expected an input of sizes (..., {}) for a weight of sizes ({}, {}), got {}", who_,
-        in_features(), out_features(), in_features(), input.sizes().to_string());
+        in_features(), out_features(), in_features(), input.sizes());
   Shape sizes = input.sizes();
   sizes[sizes.rank() - 1] = out_features();
   const std::int64_t rows = input.numel() / in_features();
   if (rows == 0) return Tensor::empty(sizes, float32);
   if (addend.defined()) {
     check(addend.sizes() == sizes, "{}: the tensor to add has sizes {}, expected the output's, {}", who_,
-          addend.sizes().to_string(), sizes.to_string());
+          addend.sizes(), sizes);
   }
   const Tensor y = convolution_.run(as_positions(input, rows, in_features()),
                                     addend.defined() ? as_positions(addend, rows, out_features()) : Tensor());
@@ -234,7 +235,7 @@ ConvGeometry geometry_of(std::string_view who, int ndim, bool transposed, const 
                          const IntList& dilation, std::int64_t groups, PaddingMode mode) {
   ops::check_float(who, weight, "weight");
   check(weight.dim() == ndim + 2, "{}: weights are expected to have {} dimensions, got sizes {}", who,
-        ndim + 2, weight.sizes().to_string());
+        ndim + 2, weight.sizes());
   check(groups >= 1, "{}: groups must be at least 1, got {}", who, groups);
   ConvGeometry g;
   g.ndim = ndim;

@@ -28,7 +28,7 @@ Tensor run_linear(std::string_view who, const Tensor& qx, const PackedParams& pa
   const ConvGeometry& g = params.geometry();
   check(qx.dim() >= 1 && qx.size(-1) == g.in_channels,
         "{}: expected an input of sizes (..., {}) for a weight of sizes ({}, {}), got {}", who, g.in_channels,
-        g.out_channels, g.in_channels, qx.sizes().to_string());
+        g.out_channels, g.in_channels, qx.sizes());
   Shape sizes = qx.sizes();
   sizes[sizes.rank() - 1] = g.out_channels;
   const std::int64_t rows = qx.numel() / g.in_channels;
@@ -49,7 +49,7 @@ PackedParams linear_prepack(const Tensor& weight, const Bias& bias, const Prepac
                    to_string(weight.dtype()));
   check(weight.dim() == 2,
         "linear_prepack: expected a weight of sizes (out_features, in_features), got sizes {}",
-        weight.sizes().to_string());
+        weight.sizes());
   return conv1d_prepack(weight.unsqueeze(2), bias, 1, 0, 1, 1, options);
 }
 

@@ -5,6 +5,7 @@
 
 #include <qconv/functional.hpp>
 
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "support/check.hpp"
 #include "support/parallel_chunks.hpp"
@@ -29,7 +30,7 @@ std::vector<float> channel_values(const Tensor& values, std::int64_t channels, s
   ops::check_float("batch_norm", values, what);
   check(values.dim() == 1 && values.numel() == channels,
         "batch_norm: {} must have {} elements, one per channel, got sizes {}", what, channels,
-        values.sizes().to_string());
+        values.sizes());
   return values.to_vector<float>();
 }
 
@@ -38,8 +39,7 @@ std::vector<float> channel_values(const Tensor& values, std::int64_t channels, s
 Tensor softmax(const Tensor& input, int dim) {
   ops::check_float("softmax", input);
   const int rank = input.dim();
-  check(dim >= -rank && dim < rank, "softmax: dimension {} is out of range for sizes {}", dim,
-        input.sizes().to_string());
+  check(dim >= -rank && dim < rank, "softmax: dimension {} is out of range for sizes {}", dim, input.sizes());
   const int at = dim < 0 ? dim + rank : dim;
   const MemoryFormat format = dense_format(input);
   Tensor y = input.clone(format);
@@ -49,7 +49,7 @@ Tensor softmax(const Tensor& input, int dim) {
   float* data = y.mutable_data<float>();
   // Dense memory: runs start wherever the index along `dim` is 0.
   const std::int64_t runs = y.numel() / count;
-  parallel_chunks(*current_pool(), runs, std::max<std::int64_t>(1, 4096 / count),
+  parallel_chunks(*engines::float_pool(), runs, std::max<std::int64_t>(1, 4096 / count),
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t run = begin; run < end; ++run)
                       softmax_run(data + run / step * step * count + run % step, count, step);
@@ -60,7 +60,7 @@ Tensor softmax(const Tensor& input, int dim) {
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
                   const Bias& weight, const Bias& bias, double eps) {
   ops::check_float("batch_norm", input);
-  check(input.dim() >= 2, "batch_norm: expected sizes (N, C, ...), got {}", input.sizes().to_string());
+  check(input.dim() >= 2, "batch_norm: expected sizes (N, C, ...), got {}", input.sizes());
   check(eps >= 0 && std::isfinite(eps), "batch_norm: eps must not be negative, got {}", eps);
   const std::int64_t channels = input.size(1);
   const std::vector<float> mean = channel_values(running_mean, channels, "running_mean");
@@ -86,7 +86,7 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
   // Channels change every `step` elements, in memory order.
   const std::int64_t step = channels == 1 ? y.numel() / y.size(0) : y.strides()[1];
   const std::int64_t rows = y.numel() / (channels * step);
-  parallel_chunks(*current_pool(), rows, std::max<std::int64_t>(1, 32768 / (channels * step)),
+  parallel_chunks(*engines::float_pool(), rows, std::max<std::int64_t>(1, 32768 / (channels * step)),
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t row = begin; row < end; ++row) {
                       for (std::size_t c = 0; c < count; ++c) {

@@ -8,6 +8,7 @@
 #include <qconv/functional.hpp>
 #include <qconv/network_ops.hpp>
 
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "quantize/requant_math.hpp"
 #include "support/check.hpp"
@@ -106,10 +107,10 @@ class PadLoop {
     for (const Axis& a : outer_) rows_ *= a.out;
   }
 
-  void run(const char* from, char* to) const {
+  void run(ThreadPool& pool, const char* from, char* to) const {
     const std::int64_t row_bytes = inner_.out * unit_ * static_cast<std::int64_t>(width_);
     const std::int64_t grain = std::max<std::int64_t>(1, 65536 / std::max<std::int64_t>(1, row_bytes));
-    parallel_chunks(*current_pool(), rows_, grain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_chunks(pool, rows_, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const std::int64_t source = source_row(row);
         char* target = to + row * row_bytes;
@@ -236,7 +237,8 @@ Tensor pad(const Tensor& input, std::span<const std::int64_t> pad, PaddingMode m
   const Tensor dense = input.contiguous(format);
   if (result.numel() == 0) return result;
   PadLoop(std::move(axes), element_size(input.dtype()), element.data())
-      .run(static_cast<const char*>(dense.raw_data()), static_cast<char*>(result.raw_mutable_data()));
+      .run(*engines::pool_for(input.dtype()), static_cast<const char*>(dense.raw_data()),
+           static_cast<char*>(result.raw_mutable_data()));
   return result;
 }
 

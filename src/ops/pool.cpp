@@ -5,6 +5,7 @@
 #include <qconv/functional.hpp>
 #include <qconv/network_ops.hpp>
 
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "ops/window.hpp"
 #include "quantize/requant_math.hpp"
@@ -36,18 +37,19 @@ void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y,
   const std::int64_t blocks = (in.channels + kBlock - 1) / kBlock;
   const std::int64_t rows = in.batch * out[0] * out[1];
   if (rows == 0 || out[2] == 0 || blocks == 0) return;
-  parallel_for(*current_pool(), static_cast<std::size_t>(rows * blocks), [&](std::size_t task) {
-    const std::int64_t row = static_cast<std::int64_t>(task) / blocks;
-    const std::int64_t channel = static_cast<std::int64_t>(task) % blocks * kBlock;
-    const std::int64_t channels = std::min(kBlock, in.channels - channel);
-    const Window& d = windows.axes[0][static_cast<std::size_t>(row / out[1] % out[0])];
-    const Window& h = windows.axes[1][static_cast<std::size_t>(row % out[1])];
-    const T* image = x + row / (out[0] * out[1]) * in.positions() * in.channels + channel;
-    for (std::int64_t o = 0; o < out[2]; ++o) {
-      const Place place{d, h, windows.axes[2][static_cast<std::size_t>(o)]};
-      reduce(place, image, y + (row * out[2] + o) * in.channels + channel, channels);
-    }
-  });
+  parallel_for(*engines::pool_for(dtype_of<T>), static_cast<std::size_t>(rows * blocks),
+               [&](std::size_t task) {
+                 const std::int64_t row = static_cast<std::int64_t>(task) / blocks;
+                 const std::int64_t channel = static_cast<std::int64_t>(task) % blocks * kBlock;
+                 const std::int64_t channels = std::min(kBlock, in.channels - channel);
+                 const Window& d = windows.axes[0][static_cast<std::size_t>(row / out[1] % out[0])];
+                 const Window& h = windows.axes[1][static_cast<std::size_t>(row % out[1])];
+                 const T* image = x + row / (out[0] * out[1]) * in.positions() * in.channels + channel;
+                 for (std::int64_t o = 0; o < out[2]; ++o) {
+                   const Place place{d, h, windows.axes[2][static_cast<std::size_t>(o)]};
+                   reduce(place, image, y + (row * out[2] + o) * in.channels + channel, channels);
+                 }
+               });
 }
 
 // Calls row(first element, taps) for every row of taps of a window.

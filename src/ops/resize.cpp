@@ -5,6 +5,7 @@
 #include <qconv/functional.hpp>
 #include <qconv/network_ops.hpp>
 
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "ops/resize_taps.hpp"
 #include "quantize/requant_math.hpp"
@@ -21,17 +22,18 @@ Spatial output_of(const Axes& axes) { return {axes[0].out, axes[1].out, axes[2].
 
 // Calls body(image, d, h, row) for every row of the output; `row` counts them, `d` and `h` are its place.
 template <class Body>
-void for_each_output_row(const Volume& in, const Axes& axes, const Body& body) {
+void for_each_output_row(ThreadPool& pool, const Volume& in, const Axes& axes, const Body& body) {
   const std::int64_t rows = in.batch * axes[0].out * axes[1].out;
-  parallel_chunks(*current_pool(), rows, 1, [&](std::int64_t row, std::int64_t) {
+  parallel_chunks(pool, rows, 1, [&](std::int64_t row, std::int64_t) {
     body(row / (axes[0].out * axes[1].out), static_cast<std::size_t>(row / axes[1].out % axes[0].out),
          static_cast<std::size_t>(row % axes[1].out), row);
   });
 }
 
-void resize_nearest(const Volume& in, const Axes& axes, const void* from, void* to, std::size_t width) {
+void resize_nearest(ThreadPool& pool, const Volume& in, const Axes& axes, const void* from, void* to,
+                    std::size_t width) {
   const std::size_t pixel = static_cast<std::size_t>(in.channels) * width;
-  for_each_output_row(in, axes, [&](std::int64_t n, std::size_t d, std::size_t h, std::int64_t row) {
+  for_each_output_row(pool, in, axes, [&](std::int64_t n, std::size_t d, std::size_t h, std::int64_t row) {
     const std::int64_t line = (n * in.spatial[0] + axes[0].index[d]) * in.spatial[1] + axes[1].index[h];
     const char* source =
         static_cast<const char*>(from) + static_cast<std::size_t>(line * in.spatial[2]) * pixel;
@@ -71,31 +73,34 @@ template <class T, class Finish>
 void resize_weighted(const Volume& in, const Axes& axes, const T* x, std::int32_t zero_point,
                      const Finish& finish) {
   const auto length = static_cast<std::size_t>(axes[2].out * in.channels);
-  for_each_output_row(in, axes, [&](std::int64_t n, std::size_t d, std::size_t h, std::int64_t row) {
-    // `line` along the last dimension, `plane` over rows, `cube` over planes.
-    std::vector<float> buffer(3 * length);
-    float* line = buffer.data();
-    float* plane = line + length;
-    float* cube = plane + length;
-    const auto accumulate = [length](float* sum, const float* term, float weight, bool first) {
-      for (std::size_t i = 0; i < length; ++i) {
-        const float value = weight * term[i];
-        sum[i] = first ? value : sum[i] + value;
-      }
-    };
-    for (std::int64_t td = 0; td < axes[0].taps; ++td) {
-      const std::size_t tap_d = d * static_cast<std::size_t>(axes[0].taps) + static_cast<std::size_t>(td);
-      for (std::int64_t th = 0; th < axes[1].taps; ++th) {
-        const std::size_t tap_h = h * static_cast<std::size_t>(axes[1].taps) + static_cast<std::size_t>(th);
-        const std::int64_t source =
-            (n * in.spatial[0] + axes[0].index[tap_d]) * in.spatial[1] + axes[1].index[tap_h];
-        resize_line(axes[2], x + source * in.spatial[2] * in.channels, in.channels, zero_point, line);
-        accumulate(plane, line, axes[1].weight[tap_h], th == 0);
-      }
-      accumulate(cube, plane, axes[0].weight[tap_d], td == 0);
-    }
-    finish(cube, row);
-  });
+  for_each_output_row(
+      *engines::pool_for(dtype_of<T>), in, axes,
+      [&](std::int64_t n, std::size_t d, std::size_t h, std::int64_t row) {
+        // `line` along the last dimension, `plane` over rows, `cube` over planes.
+        std::vector<float> buffer(3 * length);
+        float* line = buffer.data();
+        float* plane = line + length;
+        float* cube = plane + length;
+        const auto accumulate = [length](float* sum, const float* term, float weight, bool first) {
+          for (std::size_t i = 0; i < length; ++i) {
+            const float value = weight * term[i];
+            sum[i] = first ? value : sum[i] + value;
+          }
+        };
+        for (std::int64_t td = 0; td < axes[0].taps; ++td) {
+          const std::size_t tap_d = d * static_cast<std::size_t>(axes[0].taps) + static_cast<std::size_t>(td);
+          for (std::int64_t th = 0; th < axes[1].taps; ++th) {
+            const std::size_t tap_h =
+                h * static_cast<std::size_t>(axes[1].taps) + static_cast<std::size_t>(th);
+            const std::int64_t source =
+                (n * in.spatial[0] + axes[0].index[tap_d]) * in.spatial[1] + axes[1].index[tap_h];
+            resize_line(axes[2], x + source * in.spatial[2] * in.channels, in.channels, zero_point, line);
+            accumulate(plane, line, axes[1].weight[tap_h], th == 0);
+          }
+          accumulate(cube, plane, axes[0].weight[tap_d], td == 0);
+        }
+        finish(cube, row);
+      });
 }
 
 }  // namespace
@@ -110,7 +115,8 @@ Tensor interpolate(const Tensor& qx, const Resize& resize, OutputScale output_sc
   const Tensor x = qx.contiguous(MemoryFormat::channels_last);
   if (resize.mode == ResizeMode::nearest) {
     Tensor y = empty_like(qx, sizes, MemoryFormat::channels_last);
-    if (y.numel() > 0) resize_nearest(in, axes, x.raw_data(), y.raw_mutable_data(), 1);
+    if (y.numel() > 0)
+      resize_nearest(*engines::pool_for(x.dtype()), in, axes, x.raw_data(), y.raw_mutable_data(), 1);
     return qparams == qx.qparams() ? y : requantize(y, qparams.scales[0], qparams.zero_points[0]);
   }
   Tensor y = Tensor::empty_quantized(sizes, qx.dtype(), qparams, MemoryFormat::channels_last);
@@ -147,7 +153,7 @@ Tensor interpolate(const Tensor& input, const Resize& resize) {
   if (y.numel() == 0) return y;
   float* to = y.mutable_data<float>();
   if (resize.mode == ResizeMode::nearest) {
-    ops::resize_nearest(in, axes, x.raw_data(), to, sizeof(float));
+    ops::resize_nearest(*engines::pool_for(x.dtype()), in, axes, x.raw_data(), to, sizeof(float));
     return y;
   }
   const std::int64_t length = axes[2].out * in.channels;

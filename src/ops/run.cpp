@@ -15,10 +15,10 @@ void check_input(std::string_view who, const Tensor& x, const ConvGeometry& g) {
   check<TypeError>(!x.qparams().is_per_channel(),
                    "{}: activations are quantized per tensor, got per-channel parameters", who);
   check(x.dim() == g.ndim + 2, "{}: expected an activation with {} dimensions, got sizes {}", who, g.ndim + 2,
-        x.sizes().to_string());
+        x.sizes());
   check(x.size(1) == g.in_channels,
         "{}: given groups={} and a weight of sizes {}, expected an input with {} channels, got sizes {}", who,
-        g.groups, g.weight_sizes().to_string(), g.in_channels, x.sizes().to_string());
+        g.groups, g.weight_sizes(), g.in_channels, x.sizes());
 }
 
 ConvProblem problem_of(const ConvPackedParams::Impl& packed, const RunRequest& request) {
@@ -46,7 +46,7 @@ void check_addend(std::string_view who, const Tensor& addend, const Tensor& outp
                    "{}: the tensor to add must have the output's dtype {}, quantized per tensor, got {}", who,
                    to_string(output.dtype()), addend.to_string());
   check(addend.sizes() == output.sizes(), "{}: the tensor to add has sizes {}, expected the output's, {}",
-        who, addend.sizes().to_string(), output.sizes().to_string());
+        who, addend.sizes(), output.sizes());
 }
 
 Shape clamp_sizes(Shape sizes) {

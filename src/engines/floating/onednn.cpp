@@ -3,17 +3,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include <oneapi/dnnl/dnnl.hpp>
 #include <fmt/format.h>
+#include <oneapi/dnnl/dnnl.hpp>
 
 #include "engines/floating/float_plan.hpp"
-
-// Of the OpenMP runtime that libdnnl is linked with. Declared here, not included from <omp.h>, because that
-// header belongs to the compiler, which may come with another runtime.
-extern "C" {
-void omp_set_num_threads(int);
-int omp_get_max_threads(void);
-}
+#include "engines/floating/openmp.hpp"
 
 namespace qconv::engines {
 namespace {
