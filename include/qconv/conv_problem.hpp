@@ -26,8 +26,8 @@ QCONV_API PaddingMode parse_padding_mode(std::string_view name);
 /// What happens to the sum before it is rounded to the output type.
 enum class PostOp { none, relu, add, add_relu };
 QCONV_API std::string_view to_string(PostOp post_op) noexcept;
-inline bool has_relu(PostOp p) noexcept { return p == PostOp::relu || p == PostOp::add_relu; }
-inline bool has_add(PostOp p) noexcept { return p == PostOp::add || p == PostOp::add_relu; }
+constexpr bool has_relu(PostOp p) noexcept { return p == PostOp::relu || p == PostOp::add_relu; }
+constexpr bool has_add(PostOp p) noexcept { return p == PostOp::add || p == PostOp::add_relu; }
 
 /// The shape of a convolution without its input: what is known when weights are packed.
 struct QCONV_API ConvGeometry {

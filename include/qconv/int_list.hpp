@@ -45,6 +45,8 @@ class QCONV_API Padding {
   /// Throws ValueError, in the name of `who`, for another number of values, another name, or 'same' with a
   /// stride other than 1.
   void apply(ConvGeometry& geometry, std::string_view who) const;
+  /// "valid" or "same" when given by name, else empty.
+  const std::string& name() const noexcept { return name_; }
 
  private:
   std::vector<std::int64_t> values_;

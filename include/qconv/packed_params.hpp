@@ -25,7 +25,7 @@ class QCONV_API ConvPackedParams {
   ConvPackedParams(const ConvPackedParams&) = delete;
   ConvPackedParams& operator=(const ConvPackedParams&) = delete;
 
-  /// The weight as it was given, and the bias (float32) if there is one.
+  /// Copies of the weight as it was given, and of the bias (float32) if there is one.
   std::pair<Tensor, std::optional<Tensor>> unpack() const;
   const Tensor& weight() const noexcept;
   const std::optional<Tensor>& bias() const noexcept;

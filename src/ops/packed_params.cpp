@@ -32,7 +32,8 @@ std::vector<std::int64_t> list(const ConvGeometry& g, const Spatial& s) {
 }  // namespace
 
 std::pair<Tensor, std::optional<Tensor>> ConvPackedParams::unpack() const {
-  return {impl_->weight, impl_->bias};
+  // Copies: a Tensor shares its memory, and what is packed must not change.
+  return {impl_->weight.clone(), impl_->bias ? std::optional(impl_->bias->clone()) : std::nullopt};
 }
 const Tensor& ConvPackedParams::weight() const noexcept { return impl_->weight; }
 const std::optional<Tensor>& ConvPackedParams::bias() const noexcept { return impl_->bias; }

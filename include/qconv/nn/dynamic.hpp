@@ -1,0 +1,45 @@
+#pragma once
+
+#include <qconv/nn/quantized_conv.hpp>
+#include <qconv/nn/reference.hpp>
+
+/// Convolutions with float input and output and quantized insides: PyTorch's `torch.ao.nn.quantized.dynamic`.
+/// Their output is quantized with the parameters chosen for the input, as in PyTorch, and so limited to about
+/// the input's range; where that matters, use the classes of qconv::nn::quantized.
+namespace qconv::nn::quantized::dynamic {
+
+class QCONV_API Conv1d final
+    : public ConvOf<Conv1d, nn::Conv1d, reference::Conv1d, ConvKind{.ndim = 1, .dynamic = true}> {
+ public:
+  using ConvOf::ConvOf;
+};
+class QCONV_API Conv2d final
+    : public ConvOf<Conv2d, nn::Conv2d, reference::Conv2d, ConvKind{.ndim = 2, .dynamic = true}> {
+ public:
+  using ConvOf::ConvOf;
+};
+class QCONV_API Conv3d final
+    : public ConvOf<Conv3d, nn::Conv3d, reference::Conv3d, ConvKind{.ndim = 3, .dynamic = true}> {
+ public:
+  using ConvOf::ConvOf;
+};
+class QCONV_API ConvTranspose1d final
+    : public ConvTransposeOf<ConvTranspose1d, nn::ConvTranspose1d, reference::ConvTranspose1d,
+                             ConvKind{.ndim = 1, .transposed = true, .dynamic = true}> {
+ public:
+  using ConvTransposeOf::ConvTransposeOf;
+};
+class QCONV_API ConvTranspose2d final
+    : public ConvTransposeOf<ConvTranspose2d, nn::ConvTranspose2d, reference::ConvTranspose2d,
+                             ConvKind{.ndim = 2, .transposed = true, .dynamic = true}> {
+ public:
+  using ConvTransposeOf::ConvTransposeOf;
+};
+class QCONV_API ConvTranspose3d final
+    : public ConvTransposeOf<ConvTranspose3d, nn::ConvTranspose3d, reference::ConvTranspose3d,
+                             ConvKind{.ndim = 3, .transposed = true, .dynamic = true}> {
+ public:
+  using ConvTransposeOf::ConvTransposeOf;
+};
+
+}  // namespace qconv::nn::quantized::dynamic

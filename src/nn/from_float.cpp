@@ -1,0 +1,78 @@
+// Quantized modules out of float and reference ones.
+#include <qconv/nn/quantized_conv.hpp>
+#include <qconv/nn/reference.hpp>
+#include <qconv/quantize_weight.hpp>
+
+#include "support/check.hpp"
+
+namespace qconv::nn::quantized {
+namespace {
+
+// Observes the weight with a fresh observer and quantizes it, per channel along the output channels.
+Tensor observed_weight(const std::string& who, const nn::ConvNd& conv, const ObserverFactory& factory) {
+  const std::unique_ptr<Observer> observer = factory();
+  check(observer != nullptr, "{}: the qconfig's weight factory makes no observer", who);
+  check<TypeError>(observer->dtype() == qint8, "{}: Weight observer must have a dtype of qint8, got {}", who,
+                   qconv::to_string(observer->dtype()));
+  const int out_axis = conv.transposed ? 1 : 0;
+  bool swap = false;
+  if (is_per_channel(observer->qscheme())) {
+    const int axis = observer->ch_axis();
+    // PyTorch's presets say axis 0 whatever they are used for, which in a transposed weight are the input
+    // channels.
+    swap = conv.transposed && axis == 0;
+    check(axis == out_axis || swap,
+          "{}: the weight observer has ch_axis {}, expected {}, the output channels of a {}", who, axis,
+          out_axis, conv.name());
+  }
+  const Tensor weight = swap ? conv.weight.transpose(0, 1) : conv.weight;
+  observer->observe(weight);
+  const Tensor quantized = quantize_weight(weight, *observer);
+  return swap ? quantized.transpose(0, 1) : quantized;
+}
+
+// The output's parameters in `state`, from an observer that has any.
+void set_output(const std::string& who, const Observer& observer, ConvState& state) {
+  if (observer.dtype() == float32 || observer.is_dynamic()) return;
+  check<TypeError>(observer.dtype() == quint8 || observer.dtype() == qint8,
+                   "{}: the activation observer must have dtype quint8 or qint8, got {}", who,
+                   qconv::to_string(observer.dtype()));
+  check<TypeError>(!is_per_channel(observer.qscheme()),
+                   "{}: the activation observer must be per tensor, got {}", who,
+                   qconv::to_string(observer.qscheme()));
+  check(observer.calibrated(),
+        "{}: the activation observer ({}) has seen no data; run calibration data through the float module "
+        "first",
+        who, observer.name());
+  const QParams qparams = observer.calculate_qparams().qparams;
+  state.scale = qparams.scales[0];
+  state.zero_point = qparams.zero_points[0];
+}
+
+}  // namespace
+
+ConvState state_from_float(const ConvKind& kind, const nn::ConvNd& conv,
+                           const std::optional<QConfig>& qconfig, const Observer* activation,
+                           std::string_view name) {
+  const std::string who = name.empty() ? quantized_name(kind) + ".from_float" : std::string(name);
+  const std::optional<QConfig>& weight_config = conv.qconfig ? conv.qconfig : qconfig;
+  check(weight_config.has_value(),
+        "{}: Input float module must have qconfig defined, for example get_default_qconfig()", who);
+  check(static_cast<bool>(weight_config->weight), "{}: the qconfig has no weight observer", who);
+
+  ConvState state{conv, observed_weight(who, conv, weight_config->weight), conv.bias};
+  state.training = conv.training;
+  if (activation != nullptr && !kind.dynamic) set_output(who, *activation, state);
+  return state;
+}
+
+ConvState state_from_reference(const ConvKind& kind, const reference::ConvNd& module, double output_scale,
+                               std::int64_t output_zero_point) {
+  check<TypeError>(module.weight_qparams().dtype == qint8,
+                   "{}.from_reference: the reference module's weight_qparams must have dtype qint8, got {}",
+                   quantized_name(kind), qconv::to_string(module.weight_qparams().dtype));
+  return {module,         module.get_quantized_weight(), module.bias, output_scale, output_zero_point,
+          module.training};
+}
+
+}  // namespace qconv::nn::quantized
