@@ -36,13 +36,22 @@ std::vector<float> moved_to(std::span<const float> counts, BinRange from, BinRan
   return result;
 }
 
-// The finite values of the tensor, where it has infinite ones: PyTorch leaves those out.
-Tensor finite_values(const Tensor& x) {
-  std::vector<float> finite;
+struct Finite {
+  ValueRange range;
+  std::int64_t count = 0;
+};
+
+// Infinities are left out, as in PyTorch.
+Finite finite_part(const Tensor& x) {
+  Finite finite;
   for_each_stretch(x, [&](const float* p, std::int64_t count) {
-    std::copy_if(p, p + count, std::back_inserter(finite), [](float v) { return std::isfinite(v); });
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (std::isinf(p[i])) continue;
+      finite.range = join(finite.range, {p[i], p[i]});
+      ++finite.count;
+    }
   });
-  return Tensor::from_data(finite, {static_cast<std::int64_t>(finite.size())});
+  return finite;
 }
 
 }  // namespace
@@ -67,19 +76,17 @@ std::unique_ptr<Observer> HistogramObserver::clone() const {
 }
 
 void HistogramObserver::observe_values(const Tensor& x) {
-  const ValueRange seen = value_range(x);
-  check(seen.min == seen.min, "{}: the tensor of sizes {} holds NaN", name(), x.sizes().to_string());
-  if (std::isinf(seen.min) || std::isinf(seen.max)) {
-    const Tensor finite = finite_values(x);
-    if (finite.numel() > 0) observe_values(finite);
-    return;
-  }
+  Finite seen{value_range(x), x.numel()};
+  check(seen.range.min == seen.range.min, "{}: the tensor of sizes {} holds NaN", name(),
+        x.sizes().to_string());
+  if (std::isinf(seen.range.min) || std::isinf(seen.range.max)) seen = finite_part(x);
+  if (seen.count == 0) return;
   const BinRange before{min_, max_};
-  const BinRange now{std::min(min_, seen.min), std::max(max_, seen.max)};
+  const BinRange now{std::min(min_, seen.range.min), std::max(max_, seen.range.max)};
   std::vector<float> counts = count_bins(x, now, bins());
   // PyTorch counts a single old value as often as the new batch has values; the bits of its scales depend on
   // it.
-  if (calibrated()) add(counts, moved_to(counts_, before, now, static_cast<float>(x.numel())));
+  if (calibrated()) add(counts, moved_to(counts_, before, now, static_cast<float>(seen.count)));
   counts_ = std::move(counts);
   min_ = now.min;
   max_ = now.max;

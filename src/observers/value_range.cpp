@@ -7,18 +7,18 @@
 namespace qconv {
 namespace {
 
-// Stretches of this many floats go to one thread; a smaller tensor is not worth waking others for.
+// Stretches of this many floats go to one thread.
 constexpr std::int64_t kChunk = 1 << 16;
 // Independent running minima, so that the compiler keeps them in vector registers.
 constexpr int kLanes = 32;
+constexpr std::int64_t kMaxBlocks = 16;
 
 bool is_dense(const Tensor& x) { return x.is_contiguous() || x.is_contiguous(MemoryFormat::channels_last); }
 
 ValueRange threaded_range(const float* x, std::int64_t count) {
   const auto chunks = static_cast<std::size_t>((count + kChunk - 1) / kChunk);
   std::vector<ValueRange> ranges(chunks);
-  const auto pool = current_pool();
-  parallel_for(*pool, chunks, [&](std::size_t c) {
+  parallel_for(*current_pool(), chunks, count, [&](std::size_t c) {
     const std::int64_t begin = static_cast<std::int64_t>(c) * kChunk;
     ranges[c] = value_range(x + begin, std::min(kChunk, count - begin));
   });
@@ -38,12 +38,12 @@ void column_ranges(const float* x, std::int64_t rows, std::int64_t channels, Val
 }
 
 std::vector<ValueRange> threaded_column_ranges(const float* x, std::int64_t rows, std::int64_t channels) {
-  const std::int64_t block = std::max<std::int64_t>(1, kChunk / channels);
+  // Each block has ranges of its own; no more than kMaxBlocks of them, or they could outweigh the data.
+  const std::int64_t block = std::max(kChunk / channels, (rows + kMaxBlocks - 1) / kMaxBlocks);
   const auto blocks = static_cast<std::size_t>((rows + block - 1) / block);
   const auto width = static_cast<std::size_t>(channels);
   std::vector<ValueRange> partial(blocks * width);
-  const auto pool = current_pool();
-  parallel_for(*pool, blocks, [&](std::size_t b) {
+  parallel_for(*current_pool(), blocks, rows * channels, [&](std::size_t b) {
     const std::int64_t begin = static_cast<std::int64_t>(b) * block;
     column_ranges(x + begin * channels, std::min(block, rows - begin), channels, &partial[b * width]);
   });
@@ -56,17 +56,12 @@ std::vector<ValueRange> threaded_column_ranges(const float* x, std::int64_t rows
 std::vector<ValueRange> threaded_run_ranges(const float* x, std::int64_t outer, std::int64_t channels,
                                             std::int64_t inner) {
   std::vector<ValueRange> ranges(static_cast<std::size_t>(channels));
-  const auto one = [&](std::size_t c) {
+  parallel_for(*current_pool(), ranges.size(), outer * channels * inner, [&](std::size_t c) {
     for (std::int64_t o = 0; o < outer; ++o) {
       const float* run = x + (o * channels + static_cast<std::int64_t>(c)) * inner;
       ranges[c] = join(ranges[c], value_range(run, inner));
     }
-  };
-  if (outer * channels * inner <= kChunk) {
-    for (std::size_t c = 0; c < ranges.size(); ++c) one(c);
-  } else {
-    parallel_for(*current_pool(), ranges.size(), one);
-  }
+  });
   return ranges;
 }
 
