@@ -4,12 +4,14 @@
 
 #include <qconv/conv_problem.hpp>
 #include <qconv/cpu.hpp>
+#include <qconv/dlpack.hpp>
 #include <qconv/dtype.hpp>
 #include <qconv/engine.hpp>
 #include <qconv/error.hpp>
 #include <qconv/float_convolution.hpp>
 #include <qconv/functional.hpp>
 #include <qconv/int_list.hpp>
+#include <qconv/io.hpp>
 #include <qconv/memory_format.hpp>
 #include <qconv/network_ops.hpp>
 #include <qconv/observers.hpp>

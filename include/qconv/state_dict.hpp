@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +33,7 @@ class QCONV_API StateDict {
 
  private:
   std::vector<Item> items_;
+  std::map<std::string, std::size_t, std::less<>> index_;  // positions in items_
 };
 
 }  // namespace qconv
