@@ -74,6 +74,18 @@ TEST(Conformance, RandomProblems) {
   }
 }
 
+TEST(Conformance, RandomDepthwiseProblems) {
+  std::mt19937_64 random(961);
+  for (int i = 0; i < 600 && !HasFailure(); ++i) {
+    ConvProblem problem = testing::random_problem(random);
+    ConvGeometry& g = problem.geometry;
+    g.groups = g.in_channels = g.out_channels = 2 + static_cast<std::int64_t>(random() % 130);
+    problem.weight_zero_points = false;
+    const std::uint64_t seed = random();
+    expect_conformance(make_case(problem, seed, static_cast<Data>(i % 3)), seed);
+  }
+}
+
 // One dimension at a time through all sizes around the tiles: rows of output pixels, output channels, input
 // channels.
 TEST(Conformance, EverySizeAroundTheTiles) {

@@ -3,15 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engines/native/epilogue.hpp"
 #include "engines/native/indirection.hpp"
 
 namespace qconv::engines {
 namespace {
-
-// Signed bytes are read as unsigned ones, 128 higher; so is their zero point.
-std::int32_t raw_zero_point(DType dtype, std::int32_t zero_point) {
-  return dtype == DType::qint8 ? zero_point + 128 : zero_point;
-}
 
 // One sub-convolution of this problem.
 struct PartPlan {
@@ -51,17 +47,7 @@ class PreparedIgemm final : public Prepared {
       multiplier_[at] = r.multiplier[oc];
       if (!zero_points_.empty()) zero_points_[at] = weights_->zero_points[oc];
     });
-    epilogue_ = {.initial = nullptr,
-                 .bias = nullptr,
-                 .bias_scale = r.bias_scale,
-                 .multiplier = nullptr,
-                 .weight_zero_points = nullptr,
-                 .zero_point = r.zero_point,
-                 .lo = static_cast<float>(r.lo - r.zero_point),
-                 .hi = static_cast<float>(r.hi - r.zero_point),
-                 .addend_zero_point = raw_zero_point(problem.output_dtype, r.addend_zero_point),
-                 .addend_flip = static_cast<std::uint8_t>(problem.output_dtype == DType::qint8 ? 0x80 : 0),
-                 .addend_multiplier = r.addend_multiplier};
+    epilogue_ = common_epilogue(problem, r);
     const std::int32_t input_zero_point = raw_zero_point(problem.input_dtype, r.input_zero_point);
     // In memory the padding holds the zero point as the input's own bytes do.
     zeros_.assign(static_cast<std::size_t>(problem.geometry.in_channels),
@@ -200,7 +186,7 @@ class PreparedIgemm final : public Prepared {
   void sum_rows(Scratch& memory, std::int64_t rows, std::int64_t tap_count, std::int64_t group) const {
     const auto tile = static_cast<std::int64_t>(kernel_.rows);
     const std::int64_t channels = weights_->in_channels_per_group;
-    const std::uint8_t flip = problem_.input_dtype == DType::qint8 ? 0x80 : 0;
+    const std::uint8_t flip = raw_flip(problem_.input_dtype);
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::uint8_t** pixels = memory.pixels.data() + r / tile * tile * tap_count + r % tile;
       std::int32_t sum = 0;
@@ -219,7 +205,7 @@ class PreparedIgemm final : public Prepared {
   std::vector<float> bias_;  // these three padded to whole tiles
   std::vector<float> multiplier_;
   std::vector<std::int32_t> zero_points_;  // empty when all are 0
-  igemm::Epilogue epilogue_{};
+  Epilogue epilogue_{};
   std::vector<std::uint8_t> zeros_;  // one pixel of padding
   std::vector<PartPlan> parts_;
   std::int64_t chunk_rows_ = 0;

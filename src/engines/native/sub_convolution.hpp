@@ -13,6 +13,10 @@ struct Phase {
   std::int64_t begin;
   std::int64_t step;
   std::vector<std::int64_t> taps;  ///< may be empty: then the output is the bias alone
+  /// Output begin + i * step reads, with its tap t, input position i * stride + offsets[t]: one that may lie
+  /// in the padding.
+  std::int64_t stride;
+  std::vector<std::int64_t> offsets;
 
   /// How many of those outputs are below `size`.
   std::int64_t count(std::int64_t size) const noexcept {

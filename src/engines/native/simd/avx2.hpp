@@ -75,6 +75,61 @@ struct Avx2 {
       std::memcpy(p, &word, count);
     }
   }
+
+  // Depthwise: four pixels of up to 32 channels, byte by byte into dwords. Unpacking works within 128-bit
+  // lanes, so the channels come out in the order that packing undoes.
+  static __m256i load_bytes(const std::uint8_t* p, std::size_t count) noexcept {
+    if (count >= 32) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    alignas(32) std::uint8_t bytes[32] = {};
+    std::memcpy(bytes, p, count);
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
+  }
+  static void interleave(const std::uint8_t* p0, const std::uint8_t* p1, const std::uint8_t* p2,
+                         const std::uint8_t* p3, std::size_t count, std::uint8_t flip,
+                         std::uint8_t* to) noexcept {
+    const __m256i f = _mm256_set1_epi8(static_cast<char>(flip));
+    const __m256i a0 = _mm256_xor_si256(load_bytes(p0, count), f);
+    const __m256i a1 = _mm256_xor_si256(load_bytes(p1, count), f);
+    const __m256i a2 = _mm256_xor_si256(load_bytes(p2, count), f);
+    const __m256i a3 = _mm256_xor_si256(load_bytes(p3, count), f);
+    const __m256i lo01 = _mm256_unpacklo_epi8(a0, a1);
+    const __m256i hi01 = _mm256_unpackhi_epi8(a0, a1);
+    const __m256i lo23 = _mm256_unpacklo_epi8(a2, a3);
+    const __m256i hi23 = _mm256_unpackhi_epi8(a2, a3);
+    auto* vectors = reinterpret_cast<__m256i*>(to);
+    _mm256_storeu_si256(vectors, _mm256_unpacklo_epi16(lo01, lo23));
+    _mm256_storeu_si256(vectors + 1, _mm256_unpackhi_epi16(lo01, lo23));
+    _mm256_storeu_si256(vectors + 2, _mm256_unpacklo_epi16(hi01, hi23));
+    _mm256_storeu_si256(vectors + 3, _mm256_unpackhi_epi16(hi01, hi23));
+  }
+  static Halves load_activations(const std::uint8_t* p) noexcept {
+    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
+  }
+  static __m256 add_low_bytes(__m256 value, const std::uint8_t* p, std::int32_t zero_point,
+                              float multiplier) noexcept {
+    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    const __m256i centred =
+        _mm256_sub_epi32(_mm256_and_si256(a, _mm256_set1_epi32(0xff)), _mm256_set1_epi32(zero_point));
+    return _mm256_add_ps(value, _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(multiplier)));
+  }
+  /// Values within a byte's range once the zero point is added: signed or not, their low byte is what is
+  /// stored.
+  static void store_block(std::uint8_t* p, std::size_t count, const __m256i (&v)[4],
+                          std::int32_t zero_point) noexcept {
+    const __m256i low_byte = _mm256_set1_epi16(0xff);
+    const __m256i z = _mm256_set1_epi16(static_cast<short>(zero_point));
+    const __m256i s0 = _mm256_and_si256(_mm256_add_epi16(_mm256_packs_epi32(v[0], v[1]), z), low_byte);
+    const __m256i s1 = _mm256_and_si256(_mm256_add_epi16(_mm256_packs_epi32(v[2], v[3]), z), low_byte);
+    const __m256i packed = _mm256_packus_epi16(s0, s1);
+    if (count >= 32) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
+    } else {
+      alignas(32) std::uint8_t bytes[32];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), packed);
+      std::memcpy(p, bytes, count);
+    }
+  }
 };
 
 }  // namespace

@@ -48,6 +48,45 @@ struct Avx512Vnni {
     const __m512i shifted = _mm512_add_epi32(value, _mm512_set1_epi32(zero_point));
     _mm_mask_storeu_epi8(p, mask(count), _mm512_cvtepi32_epi8(shifted));
   }
+
+  // Depthwise: four pixels of up to 64 channels, byte by byte into dwords. Unpacking works within 128-bit
+  // lanes, so the channels come out in the order that packing undoes.
+  static __mmask64 wide_mask(std::size_t count) noexcept { return count >= 64 ? ~0ULL : (1ULL << count) - 1; }
+  static void interleave(const std::uint8_t* p0, const std::uint8_t* p1, const std::uint8_t* p2,
+                         const std::uint8_t* p3, std::size_t count, std::uint8_t flip,
+                         std::uint8_t* to) noexcept {
+    const __mmask64 m = wide_mask(count);
+    const __m512i f = _mm512_set1_epi8(static_cast<char>(flip));
+    const __m512i a0 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p0), f);
+    const __m512i a1 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p1), f);
+    const __m512i a2 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p2), f);
+    const __m512i a3 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p3), f);
+    const __m512i lo01 = _mm512_unpacklo_epi8(a0, a1);
+    const __m512i hi01 = _mm512_unpackhi_epi8(a0, a1);
+    const __m512i lo23 = _mm512_unpacklo_epi8(a2, a3);
+    const __m512i hi23 = _mm512_unpackhi_epi8(a2, a3);
+    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(lo01, lo23));
+    _mm512_storeu_si512(to + 64, _mm512_unpackhi_epi16(lo01, lo23));
+    _mm512_storeu_si512(to + 128, _mm512_unpacklo_epi16(hi01, hi23));
+    _mm512_storeu_si512(to + 192, _mm512_unpackhi_epi16(hi01, hi23));
+  }
+  static __m512i load_activations(const std::uint8_t* p) noexcept { return _mm512_loadu_si512(p); }
+  static __m512 add_low_bytes(__m512 value, const std::uint8_t* p, std::int32_t zero_point,
+                              float multiplier) noexcept {
+    const __m512i bytes = _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(0xff));
+    const __m512i centred = _mm512_sub_epi32(bytes, _mm512_set1_epi32(zero_point));
+    return _mm512_add_ps(value, _mm512_mul_ps(_mm512_cvtepi32_ps(centred), _mm512_set1_ps(multiplier)));
+  }
+  /// Values within a byte's range once the zero point is added: signed or not, their low byte is what is
+  /// stored.
+  static void store_block(std::uint8_t* p, std::size_t count, const __m512i (&v)[4],
+                          std::int32_t zero_point) noexcept {
+    const __m512i low_byte = _mm512_set1_epi16(0xff);
+    const __m512i z = _mm512_set1_epi16(static_cast<short>(zero_point));
+    const __m512i s0 = _mm512_and_si512(_mm512_add_epi16(_mm512_packs_epi32(v[0], v[1]), z), low_byte);
+    const __m512i s1 = _mm512_and_si512(_mm512_add_epi16(_mm512_packs_epi32(v[2], v[3]), z), low_byte);
+    _mm512_mask_storeu_epi8(p, wide_mask(count), _mm512_packus_epi16(s0, s1));
+  }
 };
 
 }  // namespace

@@ -47,6 +47,31 @@ struct Scalar {
                           std::int32_t zero_point) noexcept {
     *p = static_cast<std::uint8_t>(value + zero_point);
   }
+
+  // Depthwise: four pixels of up to 4 channels, byte by byte into words.
+  static void interleave(const std::uint8_t* p0, const std::uint8_t* p1, const std::uint8_t* p2,
+                         const std::uint8_t* p3, std::size_t count, std::uint8_t flip,
+                         std::uint8_t* to) noexcept {
+    for (std::size_t c = 0; c < 4; ++c) {
+      const bool inside = c < count;
+      to[4 * c] = inside ? p0[c] ^ flip : 0;
+      to[4 * c + 1] = inside ? p1[c] ^ flip : 0;
+      to[4 * c + 2] = inside ? p2[c] ^ flip : 0;
+      to[4 * c + 3] = inside ? p3[c] ^ flip : 0;
+    }
+  }
+  static std::uint32_t load_activations(const std::uint8_t* p) noexcept {
+    return static_cast<std::uint32_t>(p[0]) | static_cast<std::uint32_t>(p[1]) << 8 |
+           static_cast<std::uint32_t>(p[2]) << 16 | static_cast<std::uint32_t>(p[3]) << 24;
+  }
+  static float add_low_bytes(float value, const std::uint8_t* p, std::int32_t zero_point,
+                             float multiplier) noexcept {
+    return value + static_cast<float>(*p - zero_point) * multiplier;
+  }
+  static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[4],
+                          std::int32_t zero_point) noexcept {
+    for (std::size_t c = 0; c < count; ++c) p[c] = static_cast<std::uint8_t>(v[c] + zero_point);
+  }
 };
 
 }  // namespace

@@ -8,7 +8,6 @@ namespace qconv::engines::igemm {
   void qu8qs8_igemm_##rows##x##columns##c4_##isa(const Args&) noexcept; \
   void qs8qs8_igemm_##rows##x##columns##c4_##isa(const Args&) noexcept;
 #include "engines/native/kernels/kernels.inc"
-#undef QCONV_IGEMM
 
 std::span<const Kernel> kernels() {
   static constexpr auto kTable = std::to_array<Kernel>({
@@ -21,7 +20,6 @@ std::span<const Kernel> kernels() {
    &qu8qs8_igemm_##rows##x##columns##c4_##isa,    \
    &qs8qs8_igemm_##rows##x##columns##c4_##isa},
 #include "engines/native/kernels/kernels.inc"
-#undef QCONV_IGEMM
   });
   return kTable;
 }

@@ -1,0 +1,5 @@
+#include "engines/native/simd/avx2.hpp"
+
+#include "engines/native/kernels/depthwise/body.hpp"
+
+QCONV_DEFINE_DEPTHWISE(avx2, simd::Avx2, 1, 32)

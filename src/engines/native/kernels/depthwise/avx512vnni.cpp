@@ -1,0 +1,5 @@
+#include "engines/native/simd/avx512vnni.hpp"
+
+#include "engines/native/kernels/depthwise/body.hpp"
+
+QCONV_DEFINE_DEPTHWISE(avx512vnni, simd::Avx512Vnni, 4, 64)
