@@ -15,8 +15,8 @@
 
 namespace qconv {
 
-/// The version of the library that is linked, as "major.minor.patch"; it differs from the macros when a program
-/// runs with another shared library than it was compiled for.
+/// The version of the library that is linked, as "major.minor.patch"; it differs from the macros when a
+/// program runs with another shared library than it was compiled for.
 QCONV_API std::string_view version() noexcept;
 
 }  // namespace qconv

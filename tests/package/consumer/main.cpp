@@ -14,8 +14,8 @@ int main() try {
   // A 2x2 box filter over 1..9, in steps of 1: the sums are exact.
   const Tensor x = Tensor::from_data(std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 1, 3, 3});
   const Tensor weight = Tensor::from_data(std::vector<float>{1, 1, 1, 1}, {1, 1, 2, 2});
-  const PackedParams packed =
-      ops::conv2d_prepack(quantize_per_tensor(weight, 1.0, 0, qint8), std::nullopt, {1, 1}, {0, 0}, {1, 1}, 1);
+  const PackedParams packed = ops::conv2d_prepack(quantize_per_tensor(weight, 1.0, 0, qint8), std::nullopt,
+                                                  {1, 1}, {0, 0}, {1, 1}, 1);
   const Tensor y = ops::conv2d(quantize_per_tensor(x, 1.0, 0, quint8), packed, 1.0, 0);
   if (dequantize(y).to_vector<float>() != std::vector<float>{12, 16, 24, 28}) {
     std::puts("wrong result");
