@@ -40,9 +40,8 @@ std::vector<double> naive(const ConvProblem& p, const FloatPostOp& op, const std
           for (std::int64_t ic = 0; ic < icg; ++ic) {
             const std::int64_t channel = oc / ocg * icg + ic;
             const std::int64_t row = g.transposed ? channel * ocg + oc % ocg : oc * icg + ic;
-            const double a =
-                x[static_cast<std::size_t>((((n * g.in_channels + channel) * in[0] + d) * in[1] + h) * in[2] +
-                                           v)];
+            const double a = x[static_cast<std::size_t>(
+                (((n * g.in_channels + channel) * in[0] + d) * in[1] + h) * in[2] + v)];
             const double term = a * w[static_cast<std::size_t>(row * g.taps() + tap)];
             sum += term;
             size += std::abs(term);
@@ -77,10 +76,9 @@ void check_problem(const std::string& line, const FloatPostOp& op = {}) {
   if (p.bias) bias = test::random_float({g.out_channels}, 3);
   const Tensor addend = op.add ? test::random_float(p.output_sizes(), 4) : Tensor();
   std::vector<double> magnitude;
-  const auto expected =
-      naive(p, op, x.to_vector<float>(), w.to_vector<float>(),
-            bias ? bias->to_vector<float>() : std::vector<float>(),
-            op.add ? addend.to_vector<float>() : std::vector<float>(), magnitude);
+  const auto expected = naive(p, op, x.to_vector<float>(), w.to_vector<float>(),
+                              bias ? bias->to_vector<float>() : std::vector<float>(),
+                              op.add ? addend.to_vector<float>() : std::vector<float>(), magnitude);
 
   const FloatConvolution convolution(g, w, bias, op);
   const Tensor y = convolution.run(x, addend);

@@ -8,7 +8,8 @@
 
 namespace qconv::test {
 
-/// Reproducible numbers in [-1, 1) that are multiples of 1/64: sums and products of a few stay exact in float.
+/// Reproducible numbers in [-1, 1) that are multiples of 1/64: sums and products of a few stay exact in
+/// float.
 inline Tensor random_float(const Shape& sizes, std::uint32_t seed,
                            MemoryFormat format = MemoryFormat::contiguous) {
   std::mt19937 random(seed);
