@@ -13,6 +13,7 @@
 #include <qconv/int_list.hpp>
 #include <qconv/io.hpp>
 #include <qconv/memory_format.hpp>
+#include <qconv/network.hpp>
 #include <qconv/network_ops.hpp>
 #include <qconv/observers.hpp>
 #include <qconv/nn/conv.hpp>

@@ -10,6 +10,7 @@
 #include "support/aligned_buffer.hpp"
 #include "support/check.hpp"
 #include "tensor/dense_format.hpp"
+#include "tensor/output_placement.hpp"
 #include "tensor/strided_copy.hpp"
 
 namespace qconv {
@@ -23,7 +24,12 @@ Tensor Tensor::allocate(const Shape& sizes, DType dtype, MemoryFormat format) {
   const std::size_t width = element_size(dtype);
   check(result.numel_ <= std::numeric_limits<std::int64_t>::max() / static_cast<std::int64_t>(width) - 64,
         "a {} tensor of sizes {} does not fit an address space", qconv::to_string(dtype), sizes.to_string());
-  result.storage_ = std::shared_ptr<void>(allocate_aligned(static_cast<std::size_t>(result.numel_) * width));
+  const std::size_t bytes = static_cast<std::size_t>(result.numel_) * width;
+  if (void* placed = OutputPlacement::take(bytes)) {
+    result.storage_ = std::shared_ptr<void>(std::shared_ptr<void>(), placed);
+  } else {
+    result.storage_ = std::shared_ptr<void>(allocate_aligned(bytes));
+  }
   result.data_ = result.storage_.get();
   return result;
 }

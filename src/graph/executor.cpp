@@ -1,0 +1,126 @@
+#include "graph/executor.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "ops/args.hpp"
+#include "support/check.hpp"
+#include "tensor/output_placement.hpp"
+
+namespace qconv::graph {
+namespace {
+
+// Plans kept per network. Services see a handful of sizes; each plan holds the memory of its runs.
+constexpr std::size_t kPlans = 8;
+
+MemoryFormat format_of(const Tensor& t) { return ops::natural_format(t.dim()); }
+
+}  // namespace
+
+bool sizes_fit(const std::optional<Shape>& declared, const Shape& given) {
+  if (!declared) return true;
+  if (declared->rank() != given.rank()) return false;
+  for (int d = 0; d < given.rank(); ++d) {
+    if ((*declared)[d] >= 0 && (*declared)[d] != given[d]) return false;
+  }
+  return true;
+}
+
+Executor::Executor(const Graph& graph, const NetworkOptions& options)
+    : graph_(graph), options_(options), layers_(graph.nodes.size()) {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (!needs_layer(node)) continue;
+    const auto* conv = std::get_if<Conv>(&node.op);
+    if (conv != nullptr && (conv->auto_pad != AutoPad::explicit_ || !conv->output_shape.empty())) continue;
+    try {
+      layers_[i] = prepare_layer(graph, node, options.engine);
+    } catch (const Error& e) {
+      throw ValueError(fmt::format("layer '{}' ({}): {}", node.name, op_name(node.op), e.what()));
+    }
+  }
+}
+
+void Executor::check_input(std::size_t i, const Tensor& input) const {
+  const Value& declared = graph_.value(graph_.inputs[i]);
+  check(input.defined(), "input '{}' is undefined", declared.name);
+  check<TypeError>(input.dtype() == declared.dtype, "input '{}' must be {}, got {}", declared.name,
+                   to_string(declared.dtype), input.to_string());
+  check(sizes_fit(declared.sizes, input.sizes()), "input '{}' must have sizes {}, got {}", declared.name,
+        declared.sizes ? declared.sizes->to_string() : "", input.sizes().to_string());
+}
+
+std::shared_ptr<const Plan> Executor::plan(std::span<const Shape> input_sizes) const {
+  const auto matches = [&](const std::shared_ptr<const Plan>& p) {
+    return std::equal(p->input_sizes.begin(), p->input_sizes.end(), input_sizes.begin(), input_sizes.end());
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(plans_.begin(), plans_.end(), matches);
+    if (found != plans_.end()) {
+      std::rotate(found, found + 1, plans_.end());
+      return plans_.back();
+    }
+  }
+  std::shared_ptr<const Plan> made = make_plan(input_sizes);
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(plans_.begin(), plans_.end(), matches);
+  if (found != plans_.end()) return *found;  // another thread was faster
+  if (plans_.size() == kPlans) plans_.erase(plans_.begin());
+  plans_.push_back(made);
+  return made;
+}
+
+std::vector<Tensor> Executor::run(std::span<const Tensor> inputs, const RunOptions& options) const {
+  check(inputs.size() == graph_.inputs.size(), "the network has {} inputs, got {} tensors",
+        graph_.inputs.size(), inputs.size());
+  std::vector<Shape> sizes;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    check_input(i, inputs[i]);
+    sizes.push_back(inputs[i].sizes());
+  }
+  const std::shared_ptr<const Plan> plan = this->plan(sizes);
+  std::unique_ptr<Workspace> workspace = plan->take_workspace(graph_);
+  std::vector<Tensor>& slots = workspace->slots;
+  for (std::size_t i = 0; i < inputs.size(); ++i) slots[i] = inputs[i].contiguous(format_of(inputs[i]));
+  if (options.profile != nullptr) options.profile->clear();
+
+  std::vector<const Tensor*> arguments;
+  for (std::size_t s = 0; s < plan->steps.size(); ++s) {
+    const Plan::Step& step = plan->steps[s];
+    const Node& node = graph_.nodes[step.node];
+    arguments.clear();
+    for (std::size_t i = 0; i < step.slots.size(); ++i) {
+      const Tensor* constant = step.constants[i].defined() ? &step.constants[i] : nullptr;
+      arguments.push_back(step.slots[i] >= 0 ? &slots[static_cast<std::size_t>(step.slots[i])] : constant);
+    }
+    Tensor& result = slots[static_cast<std::size_t>(step.result)];
+    const auto start = std::chrono::steady_clock::now();
+    {
+      const OutputPlacement placement(result.raw_mutable_data(), result.nbytes());
+      const Tensor made = run_layer(node, *step.layer, arguments, result);
+      const bool in_place = made.raw_data() == result.raw_data() && made.is_contiguous(format_of(made));
+      if (!in_place) {
+        // It may hold the planned memory in another order: copy by way of memory of its own.
+        result.copy_(made.raw_data() == result.raw_data() ? made.clone() : made);
+      }
+    }
+    if (options.profile != nullptr) {
+      const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+      options.profile->push_back({node.name, std::string(op_name(node.op)), took.count()});
+    }
+    if (options.tap) options.tap({node.name, op_name(node.op), s, result});
+  }
+
+  std::vector<Tensor> outputs;
+  for (std::size_t i = 0; i < plan->output_slots.size(); ++i) {
+    const int slot = plan->output_slots[i];
+    outputs.push_back(
+        (slot >= 0 ? slots[static_cast<std::size_t>(slot)] : plan->output_constants[i]).clone());
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) slots[i] = Tensor();
+  plan->give_back(std::move(workspace));
+  return outputs;
+}
+
+}  // namespace qconv::graph

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <qconv/network.hpp>
+
+#include "graph/infer.hpp"
+#include "graph/layer.hpp"
+#include "graph/memory_plan.hpp"
+#include "support/aligned_buffer.hpp"
+
+namespace qconv::graph {
+
+/// One run's memory: the block that the plan divides, and the tensors that lie in it.
+struct Workspace {
+  AlignedBuffer<std::byte> memory;
+  std::vector<Tensor> slots;
+};
+
+/// Everything that depends on the sizes of the inputs. Immutable, but for the workspaces that are free.
+struct Plan {
+  struct Step {
+    std::size_t node = 0;
+    const Layer* layer = nullptr;
+    /// Per input of the node: a slot, or -1 and a constant (undefined when the input is absent).
+    std::vector<int> slots;
+    std::vector<Tensor> constants;
+    int result = 0;
+  };
+  /// A tensor between layers, or an input of the network.
+  struct Slot {
+    ValueId value = kNoValue;
+    Shape sizes;
+    int buffer = -1;  ///< index in the memory plan; -1 for inputs
+  };
+  std::vector<Shape> input_sizes;
+  std::vector<Step> steps;
+  std::vector<Slot> slots;
+  std::vector<int> output_slots;  ///< or -1:
+  std::vector<Tensor> output_constants;
+  std::vector<Lifetime> lifetimes;
+  MemoryPlan memory;
+  std::vector<std::unique_ptr<Layer>> own_layers;  ///< of nodes whose padding depends on the sizes
+
+  std::unique_ptr<Workspace> take_workspace(const Graph& graph) const;
+  void give_back(std::unique_ptr<Workspace> workspace) const;
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Workspace>> free_;
+};
+
+/// Runs a graph. Weights are packed when it is made; plans are made for each choice of input sizes and the
+/// last few are kept. May be used from many threads at once.
+class Executor {
+ public:
+  /// Keeps a reference to the graph. Throws what prepacking throws, naming the node.
+  Executor(const Graph& graph, const NetworkOptions& options);
+
+  /// `inputs` are float32 and as many as the graph's. Throws ValueError or TypeError when they do not fit.
+  std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options) const;
+  /// Throws ValueError when a network of these input sizes cannot run or needs too much memory.
+  std::shared_ptr<const Plan> plan(std::span<const Shape> input_sizes) const;
+  /// Of a node whose padding does not depend on the sizes.
+  const Layer& layer(std::size_t node) const { return layers_[node]; }
+
+ private:
+  std::shared_ptr<const Plan> make_plan(std::span<const Shape> input_sizes) const;
+  void check_input(std::size_t i, const Tensor& input) const;
+
+  const Graph& graph_;
+  NetworkOptions options_;
+  std::vector<Layer> layers_;  // by node
+  mutable std::mutex mutex_;
+  mutable std::vector<std::shared_ptr<const Plan>> plans_;  // last used at the end
+};
+
+/// Whether an input of sizes `given` fits what the network declares.
+bool sizes_fit(const std::optional<Shape>& declared, const Shape& given);
+
+}  // namespace qconv::graph

@@ -1,0 +1,190 @@
+// From nodes to the operators that compute them.
+#include "graph/layer.hpp"
+
+#include <cmath>
+
+#include <qconv/functional.hpp>
+#include <qconv/network_ops.hpp>
+#include <qconv/quantize.hpp>
+
+#include "ops/prepack.hpp"
+#include "ops/run.hpp"
+#include "support/check.hpp"
+
+namespace qconv::graph {
+
+bool needs_layer(const Node& node) {
+  return std::holds_alternative<Conv>(node.op) || std::holds_alternative<Linear>(node.op);
+}
+
+namespace {
+
+std::optional<float> limit(float v) { return std::isinf(v) ? std::nullopt : std::optional(v); }
+std::optional<double> wide_limit(float v) {
+  return std::isinf(v) ? std::nullopt : std::optional(static_cast<double>(v));
+}
+
+FloatPostOp post_op(const Range& range, bool add) {
+  return {.add = add, .min = limit(range.lo), .max = limit(range.hi)};
+}
+
+std::vector<std::int64_t> used(const ConvGeometry& g, const Spatial& s) {
+  const auto values = g.used(s);
+  return {values.begin(), values.end()};
+}
+
+std::vector<std::int64_t> padding_of(const ConvGeometry& g) {
+  std::vector<std::int64_t> padding = used(g, g.padding_begin);
+  const std::vector<std::int64_t> end = used(g, g.padding_end);
+  padding.insert(padding.end(), end.begin(), end.end());
+  return padding;
+}
+
+Pooling pooling_of(const Pool& pool) {
+  const ConvGeometry& g = pool.window;
+  return {.kernel_size = used(g, g.kernel),
+          .stride = used(g, g.stride),
+          .padding = padding_of(g),
+          .dilation = used(g, g.dilation),
+          .ceil_mode = pool.ceil_mode,
+          .count_include_pad = pool.count_include_pad};
+}
+
+qconv::Resize resize_of(const Resize& r, const Shape& sizes) {
+  qconv::Resize resize;
+  resize.size = std::vector<std::int64_t>(sizes.begin() + 2, sizes.end());
+  for (std::size_t d = 2; d < r.scales.size(); ++d)
+    resize.scale_factor.push_back(static_cast<double>(r.scales[d]));
+  resize.mode = r.mode;
+  resize.coordinates = r.coordinates;
+  resize.nearest_mode = r.nearest_mode;
+  resize.cubic_coeff_a = r.cubic_coeff_a;
+  return resize;
+}
+
+struct Run {
+  const Node& node;
+  const Layer& layer;
+  std::span<const Tensor* const> in;
+  const Tensor& result;
+
+  const Tensor& x() const { return *in[0]; }
+  bool integers() const { return x().is_quantized(); }
+  double scale() const { return result.q_scale(); }
+  std::int64_t zero_point() const { return result.q_zero_point(); }
+
+  Tensor operator()(const Conv& c) const {
+    const Tensor* addend = in.size() > 3 ? in[3] : nullptr;
+    if (!integers()) return layer.convolution->run(x(), addend ? *addend : Tensor());
+    return ops::run(*layer.packed,
+                    {node.name, x(), addend, scale(), zero_point(), result.dtype(), !c.range.unlimited()});
+  }
+  Tensor operator()(const Linear& l) const {
+    if (!integers()) return layer.linear->run(x());
+    return l.range.unlimited() ? ops::linear(x(), layer.packed, scale(), zero_point(), result.dtype())
+                               : ops::linear_relu(x(), layer.packed, scale(), zero_point(), result.dtype());
+  }
+  Tensor operator()(const BatchNorm& b) const {
+    return functional::batch_norm(x(), *in[3], *in[4], *in[1], *in[2], b.epsilon);
+  }
+  Tensor operator()(const Clip& c) const {
+    const auto lo = wide_limit(c.range.lo);
+    const auto hi = wide_limit(c.range.hi);
+    if (!integers()) return functional::clamp(x(), lo, hi);
+    const bool same = x().dtype() == result.dtype() && x().qparams() == result.qparams();
+    if (same) return ops::clamp(x(), lo, hi);
+    const Tensor y = ops::requantize(x(), scale(), zero_point(), result.dtype());
+    return lo || hi ? ops::clamp(y, lo, hi) : y;
+  }
+  Tensor operator()(const Add& a) const {
+    if (integers()) {
+      return a.range.unlimited() ? ops::add(x(), *in[1], scale(), zero_point())
+                                 : ops::add_relu(x(), *in[1], scale(), zero_point());
+    }
+    const Tensor sum = functional::add(x(), *in[1]);
+    return a.range.unlimited() ? sum : functional::clamp(sum, wide_limit(a.range.lo), wide_limit(a.range.hi));
+  }
+  Tensor operator()(const Pool& p) const {
+    if (p.kind == PoolKind::max) return functional::max_pool(x(), pooling_of(p));
+    return integers() ? ops::avg_pool(x(), pooling_of(p), scale(), zero_point())
+                      : functional::avg_pool(x(), pooling_of(p));
+  }
+  Tensor operator()(const GlobalAveragePool&) const {
+    return integers() ? ops::global_avg_pool(x(), scale(), zero_point()) : functional::global_avg_pool(x());
+  }
+  Tensor operator()(const Flatten&) const { return x().reshape(result.sizes()); }
+  Tensor operator()(const Reshape&) const { return x().reshape(result.sizes()); }
+  Tensor operator()(const Squeeze&) const { return x().reshape(result.sizes()); }
+  Tensor operator()(const Unsqueeze&) const { return x().reshape(result.sizes()); }
+  Tensor operator()(const Pad& p) const {
+    // PyTorch's order: begin and end of the last dimension first.
+    std::vector<std::int64_t> pads;
+    for (std::size_t d = p.begin.size(); d-- > 0;) {
+      pads.push_back(p.begin[d]);
+      pads.push_back(p.end[d]);
+    }
+    return functional::pad(x(), pads, p.mode, static_cast<double>(p.constant));
+  }
+  Tensor operator()(const Concat& c) const {
+    std::vector<Tensor> parts;
+    for (const Tensor* t : in) parts.push_back(*t);
+    return integers() ? ops::cat(parts, c.axis, scale(), zero_point()) : functional::cat(parts, c.axis);
+  }
+  Tensor operator()(const Transpose& t) const {
+    Shape dims;
+    for (int d = 0; d < x().dim(); ++d) {
+      dims.push_back(t.permutation.empty() ? x().dim() - 1 - d : t.permutation[static_cast<std::size_t>(d)]);
+    }
+    return x().permute(dims);
+  }
+  Tensor operator()(const Resize& r) const {
+    const qconv::Resize resize = resize_of(r, result.sizes());
+    return integers() ? ops::interpolate(x(), resize, scale(), zero_point())
+                      : functional::interpolate(x(), resize);
+  }
+  Tensor operator()(const Softmax& s) const { return functional::softmax(x(), s.axis); }
+  Tensor operator()(const Quantize&) const {
+    return quantize_per_tensor(x(), scale(), zero_point(), result.dtype());
+  }
+  Tensor operator()(const Dequantize&) const { return dequantize(x()); }
+  template <class Other>
+  Tensor operator()(const Other&) const {
+    throw ValueError(fmt::format("{} cannot be computed on what the network computes", op_name(node.op)));
+  }
+};
+
+}  // namespace
+
+Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine) {
+  const Value& weight = graph.value(node.inputs[1]);
+  const std::optional<Tensor> bias =
+      node.input(2) == kNoValue ? std::nullopt : std::optional(graph.value(node.inputs[2]).constant);
+  const bool integers = is_quantized(graph.value(node.inputs[0]).dtype);
+  Layer layer;
+  if (const auto* conv = std::get_if<Conv>(&node.op)) {
+    const ConvGeometry& g = conv->geometry;
+    if (integers) {
+      layer.packed = ops::prepack(node.name, weight.constant, bias, g, Padding(padding_of(g)),
+                                  {.padding_mode = g.padding_mode, .engine = engine});
+    } else {
+      layer.convolution = std::make_shared<const FloatConvolution>(
+          g, weight.constant, bias, post_op(conv->range, node.input(3) != kNoValue), node.name);
+    }
+  } else {
+    const auto& linear = std::get<Linear>(node.op);
+    if (integers) {
+      layer.packed = ops::linear_prepack(weight.constant, bias, {.engine = engine});
+    } else {
+      layer.linear =
+          std::make_shared<const FloatLinear>(weight.constant, bias, post_op(linear.range, false), node.name);
+    }
+  }
+  return layer;
+}
+
+Tensor run_layer(const Node& node, const Layer& layer, std::span<const Tensor* const> inputs,
+                 const Tensor& result) {
+  return std::visit(Run{node, layer, inputs, result}, node.op);
+}
+
+}  // namespace qconv::graph

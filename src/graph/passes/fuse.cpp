@@ -1,0 +1,27 @@
+#include "graph/infer.hpp"
+#include "graph/passes/passes.hpp"
+#include "support/check.hpp"
+
+namespace qconv::graph {
+
+void infer_shapes(Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    try {
+      const std::optional<Shape> sizes = infer(node, facts_of(graph, node)).sizes;
+      if (sizes) graph.value(node.output).sizes = sizes;
+    } catch (const Error& e) {
+      throw ValueError(fmt::format("node '{}' ({}): {}", node.name, op_name(node.op), e.what()));
+    }
+  }
+}
+
+void fuse(Graph& graph) {
+  fold_batch_norm(graph);
+  fold_bias(graph);
+  fold_pad(graph);
+  fuse_relu(graph);
+  fuse_add(graph);
+  remove_dead_nodes(graph);
+}
+
+}  // namespace qconv::graph

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/ir.hpp"
+
+/// Rewrites of a graph, one file each. All keep what the network computes: up to float rounding where
+/// constants are combined, and exactly otherwise. They return how many nodes they took away or changed.
+namespace qconv::graph {
+
+/// Conv + BatchNorm, ConvTranspose + BatchNorm and Linear + BatchNorm become one node (torch-semantics 3.5):
+/// with r = 1 / sqrt(variance + epsilon), weight' = weight * (scale * r) along the output channels, bias' =
+/// (bias
+/// - mean) * r * scale + shift.
+int fold_batch_norm(Graph& graph);
+
+/// A Pad before a convolution becomes the convolution's own padding: constant 0 is added to padding with
+/// zeros, other modes need a convolution without padding. Transposed convolutions keep their Pad: their
+/// padding crops.
+int fold_pad(Graph& graph);
+
+/// Conv + Add of a constant per channel, and Linear + Add of a constant: into the bias.
+int fold_bias(Graph& graph);
+
+/// Relu and Clip become the output range of the Conv, Linear, Add or Clip before them.
+int fuse_relu(Graph& graph);
+
+/// A residual Add becomes part of the convolution that makes one of its operands, the later one if both do.
+int fuse_add(Graph& graph);
+
+/// All of the above, in the order in which they help each other; for float graphs and for those with
+/// Quantize and Dequantize nodes.
+void fuse(Graph& graph);
+
+/// Sizes of all values again, after the graph changed. Throws ValueError when they do not fit together.
+void infer_shapes(Graph& graph);
+
+/// Dequantize -> operation -> Quantize becomes the operation on integers, for everything that has one: Conv,
+/// ConvTranspose and Linear with int8 weights, Add, Concat, average pooling, Resize, Clip. Operations that
+/// only move or compare elements (MaxPool, Reshape, Pad, ...) move to the integer side of a Dequantize.
+/// Quantize of a Dequantize vanishes, or becomes a Clip that changes the parameters.
+int lower_qdq(Graph& graph);
+
+/// Whether the operation only moves or compares elements, so that it may run on the integers instead.
+bool keeps_qparams(const Op& op);
+
+/// Activations that must be quantized so that lower_qdq finds integer operations, and the parameters chosen.
+struct ActivationParams {
+  QParams qparams;
+  DType dtype;
+};
+/// Nodes to leave in float.
+using Excluded = std::function<bool(const Node&)>;
+/// The activations of a fused float graph that quantization needs the ranges of.
+std::vector<ValueId> activations_to_observe(const Graph& graph, const Excluded& excluded);
+/// A weight of a Conv or Linear node, quantized to qint8; `axis` is that of its output channels.
+using QuantizeWeight = std::function<Tensor(const Node& node, const Tensor& weight, int axis)>;
+/// Puts Quantize and Dequantize around the activations and quantizes the weights; lower_qdq does the rest.
+void insert_qdq(Graph& graph, const std::map<ValueId, ActivationParams>& activations,
+                const Excluded& excluded, const QuantizeWeight& quantize_weight);
+
+}  // namespace qconv::graph
