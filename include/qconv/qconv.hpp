@@ -15,13 +15,13 @@
 #include <qconv/memory_format.hpp>
 #include <qconv/network.hpp>
 #include <qconv/network_ops.hpp>
-#include <qconv/observers.hpp>
 #include <qconv/nn/conv.hpp>
 #include <qconv/nn/dynamic.hpp>
 #include <qconv/nn/intrinsic.hpp>
 #include <qconv/nn/intrinsic_quantized.hpp>
 #include <qconv/nn/quantized.hpp>
 #include <qconv/nn/reference.hpp>
+#include <qconv/observers.hpp>
 #include <qconv/ops.hpp>
 #include <qconv/ops_getters.hpp>
 #include <qconv/packed_params.hpp>

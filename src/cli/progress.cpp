@@ -1,6 +1,7 @@
 #include "cli/progress.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -50,7 +51,7 @@ void Progress::draw() {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   if (done_ > 0 && seconds > 0) {
     const double rate = static_cast<double>(done_) / seconds;
-    const auto left = static_cast<long>(static_cast<double>(total_ - done_) / rate + 0.5);
+    const auto left = std::lround(static_cast<double>(total_ - done_) / rate);
     line += fmt::format("  {:.1f}/s  {}:{:02} left", rate, left / 60, left % 60);
   }
   fmt::print(stderr, "\r{}\033[K", line);
