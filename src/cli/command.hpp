@@ -29,6 +29,12 @@ struct Verb {
 };
 
 Action add_bench(CLI::App& app);
+Action add_compare(CLI::App& app);
+Action add_convert(CLI::App& app);
+Action add_eval(CLI::App& app);
 Action add_info(CLI::App& app);
+Action add_inspect(CLI::App& app);
+Action add_quantize(CLI::App& app);
+Action add_run(CLI::App& app);
 
 }  // namespace qconv::cli

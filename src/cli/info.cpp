@@ -1,17 +1,20 @@
 #include <algorithm>
 #include <memory>
+#include <span>
 
 #include <cpuinfo.h>
 #include <fmt/ranges.h>
 
 #include <qconv/cpu.hpp>
 #include <qconv/engine.hpp>
+#include <qconv/float_convolution.hpp>
 #include <qconv/threads.hpp>
 #include <qconv/version.hpp>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/runtime_options.hpp"
+#include "engines/native/kernels/depthwise/registry.hpp"
 #include "engines/native/kernels/igemm/registry.hpp"
 
 namespace qconv::cli {
@@ -35,17 +38,21 @@ Json instruction_sets() {
   return sets;
 }
 
-Json kernel_table() {
-  Json kernels = Json::array();
-  for (const auto& kernel : engines::igemm::kernels()) {
-    kernels.push_back({{"name", kernel.name},
-                       {"isa", to_string(kernel.isa)},
-                       {"rows", kernel.rows},
-                       {"columns", kernel.columns},
-                       {"supported", supported(kernel.isa)},
-                       {"active", kernel.isa == active_isa()}});
+template <class Kernel>
+void add_kernels(Json& list, std::span<const Kernel> kernels) {
+  for (const Kernel& kernel : kernels) {
+    list.push_back({{"name", kernel.name},
+                    {"isa", to_string(kernel.isa)},
+                    {"supported", supported(kernel.isa)},
+                    {"active", kernel.isa == active_isa()}});
   }
-  return kernels;
+}
+
+Json kernel_table() {
+  Json list = Json::array();
+  add_kernels(list, engines::igemm::kernels());
+  add_kernels(list, engines::depthwise::kernels());
+  return list;
 }
 
 Json processor() {
@@ -68,10 +75,10 @@ Json features() {
 }
 
 Json collect() {
-  return {
-      {"version", version()},      {"engines", list_engines()},    {"instruction_sets", instruction_sets()},
-      {"kernels", kernel_table()}, {"threads", get_num_threads()}, {"processor", processor()},
-      {"features", features()}};
+  return {{"version", version()},      {"float_library", float_library()},
+          {"engines", list_engines()}, {"instruction_sets", instruction_sets()},
+          {"kernels", kernel_table()}, {"threads", get_num_threads()},
+          {"processor", processor()},  {"features", features()}};
 }
 
 std::string flags_of(const Json& row) {
@@ -98,6 +105,7 @@ void print_for_people(const Json& all) {
   write_out("caches     {}\n", cache_line(cpu["caches"]));
   write_out("threads    {}\n", all["threads"].get<int>());
   write_out("engines    {}\n", fmt::join(all["engines"].get<std::vector<std::string>>(), ", "));
+  write_out("float      {}\n", all["float_library"].get<std::string>());
   std::vector<std::string> parts;
   for (const auto& [name, there] : all["features"].items()) {
     parts.push_back(fmt::format("{} {}", name, there.get<bool>() ? "yes" : "no"));
@@ -107,11 +115,8 @@ void print_for_people(const Json& all) {
   for (const Json& row : all["instruction_sets"]) sets.add({row["name"], flags_of(row)});
   sets.print();
   write_out("\n");
-  Table kernels({"kernel", "pixels", "channels", "state"});
-  for (const Json& row : all["kernels"]) {
-    kernels.add({row["name"], std::to_string(row["rows"].get<int>()),
-                 std::to_string(row["columns"].get<int>()), flags_of(row)});
-  }
+  Table kernels({"kernel", "state"});
+  for (const Json& row : all["kernels"]) kernels.add({row["name"], flags_of(row)});
   kernels.print();
 }
 

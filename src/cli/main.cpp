@@ -22,6 +22,7 @@ namespace {
 constexpr std::array kVerbs{
     Verb{"info", "Show the version, processor, engines and kernels", &add_info},
     Verb{"bench", "Time convolutions", &add_bench},
+    Verb{"convert", "Write the tensors of a file as another kind of file", &add_convert},
 };
 
 // A program started with closed standard streams would otherwise print into the first file that it opens.

@@ -1,0 +1,51 @@
+#include "cli/tensor_files.hpp"
+
+#include "support/check.hpp"
+
+namespace qconv::cli {
+
+NamedTensors load_tensors(const std::string& file, Metadata* metadata) {
+  require_file(file);
+  switch (kind_of(file)) {
+    case FileKind::safetensors: {
+      if (metadata != nullptr) *metadata = load_safetensors_metadata(file);
+      const StateDict state = load_safetensors(file);
+      return {state.begin(), state.end()};
+    }
+    case FileKind::npz:
+      return load_npz(file);
+    case FileKind::npy:
+      return {{"array", load_npy(file)}};
+    case FileKind::png:
+    case FileKind::jpeg:
+      return {{"image", load_image(file)}};
+    default:
+      throw FileError(fmt::format("{}: cannot tell what it holds; {}", file, known_endings()));
+  }
+}
+
+void save_tensors(const NamedTensors& tensors, const std::string& file, const Metadata& metadata) {
+  const FileKind kind = kind_of(file);
+  if (kind == FileKind::safetensors) {
+    StateDict state;
+    for (const auto& [name, tensor] : tensors) state.set(name, tensor);
+    save_safetensors(state, file, metadata);
+    return;
+  }
+  check<FileError>(kind == FileKind::npz || kind == FileKind::npy || kind == FileKind::png,
+                   "{}: cannot write that; expected a name that ends in .safetensors, .npz, .npy or .png",
+                   file);
+  if (kind == FileKind::npz) {
+    save_npz(tensors, file);
+    return;
+  }
+  check(tensors.size() == 1, "{}: holds one tensor, got {}; write .npz or .safetensors", file,
+        tensors.size());
+  if (kind == FileKind::npy) {
+    save_npy(tensors[0].second, file);
+  } else {
+    save_png(tensors[0].second, file);
+  }
+}
+
+}  // namespace qconv::cli
