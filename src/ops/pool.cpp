@@ -18,6 +18,8 @@ namespace {
 
 // Channels that are worked on at once: their accumulators stay in the L1 cache.
 constexpr std::int64_t kBlock = 256;
+// Elements that a task should read at least.
+constexpr std::int64_t kGrain = 32768;
 
 // One window of one block of channels.
 struct Place {
@@ -29,6 +31,17 @@ struct Place {
   std::int64_t divisor() const noexcept { return d.divisor * h.divisor * w.divisor; }
 };
 
+// The most taps that a window of these has.
+std::int64_t widest(const Windows& windows) {
+  std::int64_t taps = 1;
+  for (const auto& axis : windows.axes) {
+    std::int64_t most = 1;
+    for (const Window& w : axis) most = std::max(most, w.count);
+    check(!__builtin_mul_overflow(taps, most, &taps), "pooling: the windows are too large");
+  }
+  return taps;
+}
+
 // Calls reduce(place, window memory, result memory, channels) for every output position and block of
 // channels.
 template <class T, class Reduce>
@@ -37,19 +50,24 @@ void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y,
   const std::int64_t blocks = (in.channels + kBlock - 1) / kBlock;
   const std::int64_t rows = in.batch * out[0] * out[1];
   if (rows == 0 || out[2] == 0 || blocks == 0) return;
-  parallel_for(*engines::pool_for(dtype_of<T>), static_cast<std::size_t>(rows * blocks),
-               [&](std::size_t task) {
-                 const std::int64_t row = static_cast<std::int64_t>(task) / blocks;
-                 const std::int64_t channel = static_cast<std::int64_t>(task) % blocks * kBlock;
-                 const std::int64_t channels = std::min(kBlock, in.channels - channel);
-                 const Window& d = windows.axes[0][static_cast<std::size_t>(row / out[1] % out[0])];
-                 const Window& h = windows.axes[1][static_cast<std::size_t>(row % out[1])];
-                 const T* image = x + row / (out[0] * out[1]) * in.positions() * in.channels + channel;
-                 for (std::int64_t o = 0; o < out[2]; ++o) {
-                   const Place place{d, h, windows.axes[2][static_cast<std::size_t>(o)]};
-                   reduce(place, image, y + (row * out[2] + o) * in.channels + channel, channels);
-                 }
-               });
+  const auto one_task = [&](std::int64_t task) {
+    const std::int64_t row = task / blocks;
+    const std::int64_t channel = task % blocks * kBlock;
+    const std::int64_t channels = std::min(kBlock, in.channels - channel);
+    const Window& d = windows.axes[0][static_cast<std::size_t>(row / out[1] % out[0])];
+    const Window& h = windows.axes[1][static_cast<std::size_t>(row % out[1])];
+    const T* image = x + row / (out[0] * out[1]) * in.positions() * in.channels + channel;
+    for (std::int64_t o = 0; o < out[2]; ++o) {
+      const Place place{d, h, windows.axes[2][static_cast<std::size_t>(o)]};
+      reduce(place, image, y + (row * out[2] + o) * in.channels + channel, channels);
+    }
+  };
+  // Elements that a task reads, at most: few tasks' worth do not pay for waking threads.
+  const std::int64_t work = out[2] * std::min(kBlock, in.channels) * widest(windows);
+  parallel_chunks(*engines::pool_for(dtype_of<T>), rows * blocks, std::max<std::int64_t>(1, kGrain / work),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t task = begin; task < end; ++task) one_task(task);
+                  });
 }
 
 // Calls row(first element, taps) for every row of taps of a window.
@@ -166,13 +184,8 @@ Tensor mean_float(const Tensor& input, const Volume& in, const Windows& windows)
 
 Tensor mean_int8(std::string_view who, const Tensor& qx, const Volume& in, const Windows& windows,
                  OutputScale scale, OutputZeroPoint zero_point) {
-  std::int64_t most = 1;
-  for (const auto& axis : windows.axes) {
-    std::int64_t widest = 1;
-    for (const Window& w : axis) widest = std::max(widest, w.count);
-    most *= widest;
-    check(most <= std::int64_t{1} << 23, "{}: windows of more than 2^23 elements are not supported", who);
-  }
+  check(widest(windows) <= std::int64_t{1} << 23, "{}: windows of more than 2^23 elements are not supported",
+        who);
   Tensor qy =
       Tensor::empty_quantized(in.with_spatial(windows.output()).sizes(), qx.dtype(),
                               output_qparams(who, qx, scale, zero_point), MemoryFormat::channels_last);

@@ -24,10 +24,15 @@ Spatial output_of(const Axes& axes) { return {axes[0].out, axes[1].out, axes[2].
 template <class Body>
 void for_each_output_row(ThreadPool& pool, const Volume& in, const Axes& axes, const Body& body) {
   const std::int64_t rows = in.batch * axes[0].out * axes[1].out;
-  parallel_chunks(pool, rows, 1, [&](std::int64_t row, std::int64_t) {
-    body(row / (axes[0].out * axes[1].out), static_cast<std::size_t>(row / axes[1].out % axes[0].out),
-         static_cast<std::size_t>(row % axes[1].out), row);
-  });
+  const std::int64_t work = axes[2].out * in.channels * axes[0].taps * axes[1].taps * axes[2].taps;
+  parallel_chunks(pool, rows, std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, work)),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t row = begin; row < end; ++row) {
+                      body(row / (axes[0].out * axes[1].out),
+                           static_cast<std::size_t>(row / axes[1].out % axes[0].out),
+                           static_cast<std::size_t>(row % axes[1].out), row);
+                    }
+                  });
 }
 
 void resize_nearest(ThreadPool& pool, const Volume& in, const Axes& axes, const void* from, void* to,

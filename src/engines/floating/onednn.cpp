@@ -123,6 +123,11 @@ dnnl::primitive_attr attributes_of(const FloatPostOp& post_op, const memory::des
   return attributes;
 }
 
+std::int64_t multiply_adds(const FloatProblem& p) {
+  const ConvProblem problem{.geometry = p.geometry, .batch = p.batch, .input = p.input};
+  return problem.multiply_adds();
+}
+
 class OneDnnPlan final : public FloatPlan {
  public:
   OneDnnPlan(const FloatProblem& problem, const float* weight, const float* bias, int threads)
@@ -201,6 +206,9 @@ class OneDnnPlan final : public FloatPlan {
 
 std::unique_ptr<const FloatPlan> prepare_onednn(const FloatProblem& problem, const float* weight,
                                                 const float* bias, int threads) {
+  // Less than some microseconds of work is done sooner than threads can meet.
+  constexpr std::int64_t kSmall = 500'000;
+  if (multiply_adds(problem) < kSmall) threads = 1;
   try {
     auto plan = std::make_unique<OneDnnPlan>(problem, weight, bias, threads);
     if (plan->fast()) return plan;

@@ -70,10 +70,12 @@ class PlainPlan final : public FloatPlan {
     const Spatial out = problem_.output();
     const std::int64_t rows = problem_.batch * out[0] * out[1];
     const std::int64_t parts = problem_.geometry.groups * blocks_;
-    parallel_for(pool, static_cast<std::size_t>(rows * parts), [&](std::size_t task) {
-      const std::int64_t part = static_cast<std::int64_t>(task) % parts;
-      run_row(args, static_cast<std::int64_t>(task) / parts, part / blocks_, part % blocks_);
-    });
+    const std::int64_t work = out[2] * problem_.geometry.reduction() * kLanes;
+    parallel_chunks(pool, rows * parts, std::max<std::int64_t>(1, 65536 / work),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t task = begin; task < end; ++task)
+                        run_row(args, task / parts, task % parts / blocks_, task % parts % blocks_);
+                    });
   }
 
  private:
