@@ -3,10 +3,11 @@
 // apart see the same taps, so it is the same loop with another step.
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <vector>
 
 #include "engines/floating/float_plan.hpp"
+#include "engines/floating/limits.hpp"
+#include "engines/floating/plain_depthwise.hpp"
 #include "engines/source_index.hpp"
 #include "support/aligned_buffer.hpp"
 #include "support/parallel_chunks.hpp"
@@ -16,20 +17,6 @@ namespace {
 
 constexpr std::int64_t kLanes = 16;     // output channels of a block
 constexpr std::int64_t kPositions = 4;  // output positions of a block
-
-struct Limits {
-  float min, max;
-};
-
-Limits limits_of(const FloatPostOp& post_op) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  return {post_op.min.value_or(-kInfinity), post_op.max.value_or(kInfinity)};
-}
-
-inline float limited(float v, Limits limits) {
-  const float raised = v < limits.min ? limits.min : v;
-  return raised > limits.max ? limits.max : raised;
-}
 
 // One block of accumulators and the input pixels that one tap adds.
 using Block = std::array<float, static_cast<std::size_t>(kPositions* kLanes)>;
@@ -157,7 +144,7 @@ class PlainPlan final : public FloatPlan {
       for (std::int64_t lane = 0; lane < channels; ++lane) {
         float v = sum[static_cast<std::size_t>(p * kLanes + lane)];
         if (args.addend) v += args.addend[at + lane];
-        args.output[at + lane] = limited(v, limits_);
+        args.output[at + lane] = limits_(v);
       }
     }
   }
@@ -181,13 +168,16 @@ void apply_post_op(const FloatProblem& problem, const FloatArgs& args, ThreadPoo
   parallel_chunks(pool, count, 32768, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float v = args.addend ? args.output[i] + args.addend[i] : args.output[i];
-      args.output[i] = limited(v, limits);
+      args.output[i] = limits(v);
     }
   });
 }
 
 std::unique_ptr<const FloatPlan> prepare_plain(const FloatProblem& problem, const float* weight,
                                                const float* bias) {
+  const ConvGeometry& g = problem.geometry;
+  if (g.in_channels_per_group() == 1 && g.out_channels_per_group() == 1)
+    return prepare_plain_depthwise(problem, weight, bias);
   return std::make_unique<PlainPlan>(problem, weight, bias);
 }
 
