@@ -120,6 +120,11 @@ std::string ConvProblem::to_string() const {
 }
 
 ConvProblem ConvProblem::parse(std::string_view line) {
+  // The messages below quote the line: it must not bring line breaks or terminal codes into them.
+  for (const char c : line) {
+    check(c >= ' ' && c <= '~', "problem: the line holds a byte {:#04x}, expected printable ASCII alone",
+          static_cast<unsigned char>(c));
+  }
   ConvProblem problem;
   bool first = true;
   bool end_given = false;
