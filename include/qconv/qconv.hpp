@@ -29,6 +29,7 @@
 #include <qconv/qconfig.hpp>
 #include <qconv/qparams.hpp>
 #include <qconv/quantize.hpp>
+#include <qconv/quantize_network.hpp>
 #include <qconv/quantize_weight.hpp>
 #include <qconv/resize.hpp>
 #include <qconv/shape.hpp>

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <qconv/export.hpp>
+#include <qconv/network.hpp>
+#include <qconv/observers.hpp>
+
+namespace qconv {
+
+/// The next batch of calibration data, one tensor per input of the network, or nothing at the end. Only one
+/// batch is in memory at a time.
+using BatchSource = std::function<std::optional<std::vector<Tensor>>()>;
+
+struct QuantizeOptions {
+  /// Watches each activation; 8 bits, per tensor, quint8 or qint8, the same dtype for all.
+  ObserverFactory activation = with_args<HistogramObserver>(ObserverOptions{});
+  /// Weights: symmetric qint8 with a scale for each output channel, or with one for all.
+  bool per_channel = true;
+  /// Layers that stay float: by name, and by operator ("Gemm"). Throws for a name that the network lacks.
+  /// MaxPool, Reshape and the like give the same result on integers and may still run on them.
+  std::vector<std::string> exclude_layers = {};
+  std::vector<std::string> exclude_ops = {};
+  /// For the quantized network, as in NetworkOptions; empty for the float network's.
+  std::string engine = {};
+  /// Called after each batch with the number of batches so far.
+  std::function<void(std::size_t batches)> progress = {};
+};
+
+/// Runs the float network over the calibration data, chooses parameters for its activations and weights, and
+/// returns the network with integer convolutions, linear layers, additions, concatenations, pooling, resizing
+/// and limits. Operations that only move or compare elements (MaxPool, Flatten, Pad, ...) keep the parameters
+/// of what they move; others stay float, with conversions around them.
+///
+/// Throws ValueError when there are no batches, when a layer saw no data or NaN (naming it), when nothing can
+/// be quantized, or when the options name something that is not there.
+QCONV_API Network quantize(const Network& network, const BatchSource& batches, const QuantizeOptions& = {});
+/// The same for a network of one input.
+QCONV_API Network quantize(const Network& network, std::span<const Tensor> batches,
+                           const QuantizeOptions& = {});
+
+/// How far a layer of one network is from the layer of the same name in another.
+struct LayerDifference {
+  std::string name;
+  std::string op;
+  /// 10 log10(sum of reference^2 / sum of difference^2): infinite when there is no difference.
+  double sqnr_db = 0;
+  double mean_abs_error = 0;
+  double max_abs_error = 0;
+  double reference_min = 0;
+  double reference_max = 0;
+};
+
+/// Runs both networks over the data and compares the results of the layers whose names and sizes they share,
+/// in the order in which `reference` runs them. Quantized results are dequantized first. Keeps the results of
+/// one batch of `reference` in memory.
+QCONV_API std::vector<LayerDifference> compare_layers(const Network& reference, const Network& other,
+                                                      const BatchSource& batches);
+QCONV_API std::vector<LayerDifference> compare_layers(const Network& reference, const Network& other,
+                                                      std::span<const Tensor> batches);
+
+}  // namespace qconv

@@ -1,0 +1,233 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <unordered_map>
+
+#include <fmt/ranges.h>
+
+#include <qconv/qconfig.hpp>
+#include <qconv/quantize_network.hpp>
+#include <qconv/quantize_weight.hpp>
+
+#include "graph/passes/passes.hpp"
+#include "support/check.hpp"
+
+namespace qconv {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+using graph::ValueId;
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void check_exclusions(const Graph& graph, const QuantizeOptions& options) {
+  for (const std::string& name : options.exclude_layers) {
+    const bool known =
+        std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& n) { return n.name == name; });
+    check(known, "quantize: exclude_layers names '{}', which the network does not have", name);
+  }
+  for (const std::string& op : options.exclude_ops) {
+    const bool known = std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                                   [&](const Node& n) { return op_name(n.op) == op; });
+    check(known, "quantize: exclude_ops names '{}', which the network does not have", op);
+  }
+}
+
+// The observers of the activations, found by value and by the layer that makes the value.
+class Calibration {
+ public:
+  Calibration(const Graph& graph, const std::vector<ValueId>& values, const ObserverFactory& factory) {
+    check(static_cast<bool>(factory), "quantize: there is no activation observer");
+    const graph::Uses uses(graph);
+    for (const ValueId v : values) {
+      Entry& entry = entries_[v];
+      entry.observer = factory();
+      check(entry.observer != nullptr, "quantize: the activation observer factory made nothing");
+      const DType dtype = entry.observer->dtype();
+      check<TypeError>(
+          (dtype == quint8 || dtype == qint8) && !is_per_channel(entry.observer->qscheme()),
+          "quantize: activations are quantized to quint8 or qint8 per tensor; the observer is {}",
+          entry.observer->to_string());
+      const int producer = uses.producer(v);
+      if (producer >= 0) {
+        entry.layer = graph.nodes[static_cast<std::size_t>(producer)].name;
+        by_layer_[entry.layer] = v;
+      } else {
+        entry.layer = graph.value(v).name;
+      }
+    }
+  }
+
+  void observe_inputs(const Graph& graph, const std::vector<Tensor>& batch) {
+    for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+      const auto found = entries_.find(graph.inputs[i]);
+      if (found != entries_.end()) observe(found->second, batch[i]);
+    }
+  }
+
+  void observe_layer(std::string_view layer, const Tensor& result) {
+    const auto found = by_layer_.find(layer);
+    if (found != by_layer_.end()) observe(entries_.at(found->second), result);
+  }
+
+  std::map<ValueId, graph::ActivationParams> params() const {
+    std::map<ValueId, graph::ActivationParams> all;
+    for (const auto& [id, entry] : entries_) {
+      check(entry.observer->calibrated(), "quantize: '{}' saw no calibration data", entry.layer);
+      try {
+        const ObservedQParams observed = entry.observer->calculate_qparams();
+        all[id] = {observed.qparams, observed.dtype};
+      } catch (const Error& e) {
+        throw ValueError(fmt::format("quantize: '{}': {}", entry.layer, e.what()));
+      }
+    }
+    return all;
+  }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Observer> observer;
+    std::string layer;
+  };
+
+  static void observe(Entry& entry, const Tensor& values) {
+    try {
+      entry.observer->observe(values);
+    } catch (const Error& e) {
+      throw ValueError(fmt::format("quantize: '{}': {}", entry.layer, e.what()));
+    }
+  }
+
+  std::map<ValueId, Entry> entries_;
+  std::map<std::string, ValueId, std::less<>> by_layer_;
+};
+
+Tensor quantize_one_weight(const Node& node, const Tensor& weight, int axis, bool per_channel) {
+  const auto observer =
+      per_channel ? default_per_channel_weight_observer(axis)() : default_weight_observer()();
+  observer->observe(weight);
+  try {
+    return quantize_weight(weight, *observer);
+  } catch (const Error& e) {
+    throw ValueError(fmt::format("quantize: the weight of '{}': {}", node.name, e.what()));
+  }
+}
+
+BatchSource source_of(std::span<const Tensor> batches) {
+  return [batches, next = std::size_t{0}]() mutable -> std::optional<std::vector<Tensor>> {
+    if (next == batches.size()) return std::nullopt;
+    return std::vector<Tensor>{batches[next++]};
+  };
+}
+
+}  // namespace
+
+Network quantize(const Network& network, const BatchSource& batches, const QuantizeOptions& options) {
+  const Graph& graph = network.graph();
+  check_exclusions(graph, options);
+  const graph::Excluded excluded = [&](const Node& node) {
+    return contains(options.exclude_layers, node.name) || contains(options.exclude_ops, op_name(node.op));
+  };
+  const std::vector<ValueId> values = activations_to_observe(graph, excluded);
+  check(!values.empty(), "quantize: no layer of the network '{}' can be quantized", graph.name);
+  Calibration calibration(graph, values, options.activation);
+
+  RunOptions run;
+  run.tap = [&](const LayerResult& r) { calibration.observe_layer(r.name, r.output); };
+  std::size_t count = 0;
+  while (const std::optional<std::vector<Tensor>> batch = batches()) {
+    network.run(*batch, run);
+    calibration.observe_inputs(graph, *batch);
+    ++count;
+    if (options.progress) options.progress(count);
+  }
+  check(count > 0, "quantize: there is no calibration data");
+
+  Graph quantized = graph;
+  insert_qdq(quantized, calibration.params(), excluded,
+             [&](const Node& node, const Tensor& weight, int axis) {
+               return quantize_one_weight(node, weight, axis, options.per_channel);
+             });
+  lower_qdq(quantized);
+  NetworkOptions prepared = network.options();
+  if (!options.engine.empty()) prepared.engine = options.engine;
+  return Network(std::move(quantized), prepared);
+}
+
+Network quantize(const Network& network, std::span<const Tensor> batches, const QuantizeOptions& options) {
+  return quantize(network, source_of(batches), options);
+}
+
+namespace {
+
+// Sums over all batches for one layer.
+struct Sums {
+  LayerDifference result;
+  double signal = 0;
+  double noise = 0;
+  double absolute = 0;
+  double count = 0;
+
+  void add(const Tensor& reference, const Tensor& other) {
+    const std::vector<float> a = reference.to_vector<float>();
+    const std::vector<float> b = other.dequantize().to_vector<float>();
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const double x = static_cast<double>(a[i]);
+      const double error = std::abs(x - static_cast<double>(b[i]));
+      signal += x * x;
+      noise += error * error;
+      absolute += error;
+      result.max_abs_error = std::max(result.max_abs_error, error);
+      result.reference_min = count == 0 && i == 0 ? x : std::min(result.reference_min, x);
+      result.reference_max = count == 0 && i == 0 ? x : std::max(result.reference_max, x);
+    }
+    count += static_cast<double>(a.size());
+  }
+  LayerDifference finish() const {
+    LayerDifference done = result;
+    done.sqnr_db = noise == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(signal / noise);
+    done.mean_abs_error = count == 0 ? 0 : absolute / count;
+    return done;
+  }
+};
+
+}  // namespace
+
+std::vector<LayerDifference> compare_layers(const Network& reference, const Network& other,
+                                            const BatchSource& batches) {
+  std::vector<Sums> sums;
+  std::unordered_map<std::string, std::size_t> index;
+  while (const std::optional<std::vector<Tensor>> batch = batches()) {
+    std::unordered_map<std::string, Tensor> expected;
+    RunOptions keep;
+    keep.tap = [&](const LayerResult& r) {
+      const std::string name(r.name);
+      if (index.emplace(name, sums.size()).second) sums.push_back({{name, std::string(r.op)}});
+      expected[name] = r.output.dequantize().clone();
+    };
+    reference.run(*batch, keep);
+    RunOptions compare;
+    compare.tap = [&](const LayerResult& r) {
+      const auto found = expected.find(std::string(r.name));
+      if (found == expected.end() || !(found->second.sizes() == r.output.sizes())) return;
+      sums[index.at(found->first)].add(found->second, r.output);
+    };
+    other.run(*batch, compare);
+  }
+  std::vector<LayerDifference> differences;
+  for (const Sums& s : sums) {
+    if (s.count > 0) differences.push_back(s.finish());
+  }
+  return differences;
+}
+
+std::vector<LayerDifference> compare_layers(const Network& reference, const Network& other,
+                                            std::span<const Tensor> batches) {
+  return compare_layers(reference, other, source_of(batches));
+}
+
+}  // namespace qconv
