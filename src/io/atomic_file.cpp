@@ -22,7 +22,7 @@ fs::path resolve(const fs::path& path, const std::string& name) {
   const fs::file_status status = fs::status(path, error);
   if (fs::exists(status)) {
     check<FileError>(fs::is_regular_file(status), "{}: cannot write: not a regular file", name);
-    const fs::path real = fs::canonical(path, error);
+    fs::path real = fs::canonical(path, error);
     check<FileError>(!error, "{}: cannot write: {}", name, error.message());
     return real;
   }

@@ -154,7 +154,7 @@ NpyHeader read_npy_header(const ReadNext& read_next, const std::string& who) {
   check<FileError>(std::string_view(start.data(), kMagic.size()) == kMagic,
                    "{}: does not begin as a .npy file does (it begins with {})", who,
                    printable({start.data(), kMagic.size()}));
-  const int version = start[6];
+  const int version = static_cast<unsigned char>(start[6]);
   check<FileError>(version >= 1 && version <= 3,
                    "{}: .npy format version {} is not known, expected 1, 2 or 3", who, version);
   const std::size_t width = version == 1 ? 2 : 4;
