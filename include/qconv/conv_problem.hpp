@@ -95,7 +95,7 @@ struct QCONV_API ConvProblem {
   Shape input_sizes() const;   ///< (N, C, spatial...)
   Shape output_sizes() const;  ///< (N, K, spatial...)
   /// Dense multiply-adds: each output value's full reduction, taps in the padding included; for a transposed
-  /// convolution, each input value's.
+  /// convolution, each input value's. The largest int64 when there are more.
   std::int64_t multiply_adds() const noexcept;
 
   /// Throws ValueError or TypeError, in the name of `who`: geometry.validate, a non-positive output size with

@@ -136,8 +136,18 @@ Shape ConvProblem::output_sizes() const {
 
 std::int64_t ConvProblem::multiply_adds() const noexcept {
   const Spatial& counted = geometry.transposed ? input : output();
-  const std::int64_t positions = batch * counted[0] * counted[1] * counted[2];
-  return positions * geometry.taps() * geometry.in_channels * geometry.out_channels_per_group();
+  const std::int64_t factors[] = {batch,
+                                  counted[0],
+                                  counted[1],
+                                  counted[2],
+                                  geometry.taps(),
+                                  geometry.in_channels,
+                                  geometry.out_channels_per_group()};
+  std::int64_t product = 1;
+  for (const std::int64_t factor : factors) {
+    if (__builtin_mul_overflow(product, factor, &product)) return std::numeric_limits<std::int64_t>::max();
+  }
+  return product;
 }
 
 void ConvProblem::validate(std::string_view who) const {
@@ -147,10 +157,12 @@ void ConvProblem::validate(std::string_view who) const {
     check<TypeError>(dtype == quint8 || dtype == qint8,
                      "{}: activations and outputs are quint8 or qint8, got {}", who, qconv::to_string(dtype));
   }
-  const Spatial out = output();
-  for (std::size_t d = 0; d < 3; ++d) {
-    check(input[d] >= 0 && input[d] <= kMaxValue, "{}: input sizes must not be negative, got {}", who,
+  for (const std::int64_t size : input) {
+    check(size >= 0 && size <= kMaxValue, "{}: input sizes must be in [0, 2^31), got {}", who,
           list(geometry, input));
+  }
+  const Spatial out = output();  // cannot overflow now
+  for (std::size_t d = 0; d < 3; ++d) {
     if (batch == 0) continue;
     check(input[d] >= 1, "{}: input of spatial size {} has nothing to convolve", who, list(geometry, input));
     check(out[d] >= 1,
