@@ -81,6 +81,14 @@ std::string describe(const onnx::NodeProto& node, int index) {
   return fmt::format("node {} ({})", index, node.op_type());
 }
 
+// What names from the file may hold, control characters above all, must not reach a message as it is.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; },
+      '?');
+  return text;
+}
+
 // All of them, before any is built.
 void check_operators(const onnx::GraphProto& proto) {
   for (int i = 0; i < proto.node_size(); ++i) {
@@ -219,7 +227,7 @@ graph::Graph read_onnx(const std::filesystem::path& path) {
   try {
     return read_model(model, folder, file_size);
   } catch (const Error& e) {
-    throw FileError(fmt::format("{}: {}", path.string(), e.what()));
+    throw FileError(fmt::format("{}: {}", path.string(), one_line(e.what())));
   }
 }
 
@@ -232,7 +240,7 @@ graph::Graph read_onnx(std::span<const std::byte> bytes, std::string_view name) 
   try {
     return read_model(model, {}, bytes.size());
   } catch (const Error& e) {
-    throw FileError(fmt::format("{}: {}", name, e.what()));
+    throw FileError(fmt::format("{}: {}", name, one_line(e.what())));
   }
 }
 

@@ -64,12 +64,14 @@ Bytes external_bytes(const TensorProto& proto, const std::filesystem::path& fold
   std::uint64_t length = expected;
   for (const auto& entry : proto.external_data()) {
     if (entry.key() == "location") location = entry.value();
-    if (entry.key() == "offset") offset = parse_number(proto, "offset", entry.value());
-    if (entry.key() == "length") length = parse_number(proto, "length", entry.value());
   }
   check<FileError>(!folder.empty(),
                    "tensor '{}' has its data in another file, '{}'; load the model from its path",
                    proto.name(), location);
+  for (const auto& entry : proto.external_data()) {
+    if (entry.key() == "offset") offset = parse_number(proto, "offset", entry.value());
+    if (entry.key() == "length") length = parse_number(proto, "length", entry.value());
+  }
   check<FileError>(length == expected, "tensor '{}': external data has {} bytes, its sizes ask for {}",
                    proto.name(), length, expected);
   const fs::path relative(location);

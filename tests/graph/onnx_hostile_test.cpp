@@ -1,0 +1,346 @@
+// Models that are wrong, by accident or on purpose: one-line errors, no crash, no large memory.
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <qconv/error.hpp>
+
+#include "graph/onnx_builder.hpp"
+#include "io/allocation_probe.hpp"
+#include "io/onnx.hpp"
+
+namespace qconv {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing_graph::ModelBuilder;
+using testing_graph::small_conv;
+
+constexpr std::size_t kSmall = std::size_t{20} << 20;
+
+// The error that reading gives; it must be a FileError of one line, and cheap.
+template <class Load>
+std::string refusal(const Load& load) {
+  std::string message = "accepted";
+  const std::size_t largest = testing_io::largest_allocation([&] {
+    try {
+      load();
+    } catch (const FileError& e) {
+      message = e.what();
+    }
+  });
+  EXPECT_LT(largest, kSmall) << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  return message;
+}
+std::string refusal(const ModelBuilder& b) {
+  return refusal([&] { b.load(); });
+}
+
+TEST(HostileOnnx, SmallConvIsFine) { EXPECT_EQ(refusal(small_conv()), "accepted"); }
+
+TEST(HostileOnnx, NotAModel) {
+  const std::string text = "this is no model";
+  EXPECT_THAT(refusal([&] { Network::from_onnx(std::as_bytes(std::span(text)), "a.onnx"); }),
+              HasSubstr("a.onnx: "));
+  EXPECT_THAT(refusal([&] { Network::from_onnx({}, "a.onnx"); }), HasSubstr("a.onnx: "));
+  EXPECT_THAT(refusal([&] { Network::load("/nonexistent/a.onnx"); }),
+              HasSubstr("/nonexistent/a.onnx: there is no such file"));
+  EXPECT_THAT(refusal([&] { Network::load("/tmp"); }), HasSubstr("/tmp"));
+}
+
+TEST(HostileOnnx, UnknownOperatorsAreNamedBeforeAnythingElse) {
+  ModelBuilder b = small_conv();
+  b.node("Einsum", {"y"}, "z");
+  EXPECT_THAT(refusal(b),
+              AllOf(HasSubstr("node 'z_node' (Einsum)"), HasSubstr("AveragePool"), HasSubstr("Unsqueeze")));
+  ModelBuilder c = small_conv();
+  c.node("Conv", {"y", "w"}, "z").set_domain("com.microsoft");
+  EXPECT_THAT(refusal(c), HasSubstr("of the domain 'com.microsoft'"));
+}
+
+TEST(HostileOnnx, Opsets) {
+  for (const int opset : {0, 10, 22, 1000000}) {
+    ModelBuilder b = small_conv();
+    b.model.mutable_opset_import(0)->set_version(opset);
+    EXPECT_THAT(refusal(b), HasSubstr("from 11 to 21"));
+  }
+  ModelBuilder b = small_conv();
+  b.model.clear_opset_import();
+  EXPECT_THAT(refusal(b), HasSubstr("no opset"));
+}
+
+TEST(HostileOnnx, NamesThatClash) {
+  ModelBuilder twice = small_conv();
+  twice.node("Relu", {"x"}, "y");
+  EXPECT_THAT(refusal(twice), HasSubstr("two nodes make the result 'y'"));
+  ModelBuilder input = small_conv();
+  input.node("Relu", {"y"}, "x");
+  EXPECT_NE(refusal(input), "accepted");
+  ModelBuilder initializer = small_conv();
+  initializer.floats("w", {1}, 1);
+  EXPECT_THAT(refusal(initializer), HasSubstr("two things are called 'w'"));
+}
+
+TEST(HostileOnnx, MissingThings) {
+  ModelBuilder b = small_conv();
+  b.graph().mutable_node(0)->set_input(1, "nowhere");
+  EXPECT_THAT(refusal(b), AllOf(HasSubstr("node 'y_node' (Conv)"), HasSubstr("'nowhere'")));
+  ModelBuilder c = small_conv();
+  c.graph().mutable_node(0)->clear_input();
+  EXPECT_THAT(refusal(c), HasSubstr("input 1 is missing"));
+  ModelBuilder d = small_conv();
+  d.graph().mutable_node(0)->clear_output();
+  EXPECT_NE(refusal(d), "accepted");
+  ModelBuilder e = small_conv();
+  e.graph().clear_output();
+  EXPECT_THAT(refusal(e), HasSubstr("no outputs"));
+  ModelBuilder f = small_conv();
+  f.output("nothing");
+  EXPECT_THAT(refusal(f), HasSubstr("'nothing'"));
+}
+
+TEST(HostileOnnx, Cycles) {
+  ModelBuilder b = small_conv();
+  b.node("Add", {"y", "c"}, "a");
+  b.node("Relu", {"a"}, "c");
+  EXPECT_THAT(refusal(b), HasSubstr("cycle"));
+  ModelBuilder self = small_conv();
+  self.node("Relu", {"r"}, "r");
+  EXPECT_THAT(refusal(self), HasSubstr("cycle"));
+  // Deep, not cyclic, and in the wrong order: fine.
+  ModelBuilder deep = small_conv();
+  for (int i = 20000; i > 0; --i) {
+    deep.node("Relu", {i == 1 ? "y" : "r" + std::to_string(i - 1)}, "r" + std::to_string(i));
+  }
+  deep.output("r20000");
+  EXPECT_EQ(refusal(deep), "accepted");
+}
+
+TEST(HostileOnnx, InitializersOfTheWrongLength) {
+  for (const std::size_t count : {0U, 53U, 55U}) {
+    ModelBuilder b = small_conv();
+    b.graph().clear_initializer();
+    b.floats("w", {3, 2, 3, 3}, count);
+    EXPECT_THAT(refusal(b), HasSubstr("tensor 'w': sizes (3, 2, 3, 3) ask for 54"));
+  }
+  ModelBuilder raw = small_conv();
+  raw.graph().mutable_initializer(0)->clear_float_data();
+  raw.graph().mutable_initializer(0)->set_raw_data(std::string(215, 'x'));
+  EXPECT_THAT(refusal(raw), HasSubstr("216 bytes"));
+  for (const std::vector<std::int64_t>& dims : {std::vector<std::int64_t>{1LL << 40, 1LL << 40},
+                                                {-1, 2},
+                                                {1LL << 47, 1},
+                                                {0, 1LL << 62, 1LL << 62},
+                                                {1, 1, 1, 1, 1, 1, 1, 1, 1}}) {
+    ModelBuilder b = small_conv();
+    b.floats("huge", dims, 2);
+    EXPECT_THAT(refusal(b), HasSubstr("tensor 'huge'"));
+  }
+  ModelBuilder strange = small_conv();
+  strange.tensor("s", {1}, onnx::TensorProto::STRING).add_string_data("x");
+  EXPECT_THAT(refusal(strange), HasSubstr("element type 8"));
+}
+
+TEST(HostileOnnx, SizesThatDoNotFit) {
+  ModelBuilder channels = small_conv();
+  channels.graph()
+      .mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(1)
+      ->set_dim_value(4);
+  EXPECT_THAT(refusal(channels), HasSubstr("2 input channels"));
+  ModelBuilder rank = small_conv();
+  rank.graph()
+      .mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim()
+      ->RemoveLast();
+  EXPECT_THAT(refusal(rank), HasSubstr("4 dimensions"));
+  ModelBuilder small = small_conv();
+  small.graph()
+      .mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(2)
+      ->set_dim_value(2);
+  EXPECT_THAT(refusal(small), HasSubstr("too small"));
+  ModelBuilder large = small_conv();
+  large.graph()
+      .mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(2)
+      ->set_dim_value(1LL << 40);
+  EXPECT_THAT(refusal(large), HasSubstr("has a size of"));
+}
+
+TEST(HostileOnnx, AttributesOutOfRange) {
+  const auto with = [](const std::string& name, const std::vector<std::int64_t>& values) {
+    ModelBuilder b = small_conv();
+    ModelBuilder::ints(*b.graph().mutable_node(0), name, values);
+    return refusal(b);
+  };
+  EXPECT_THAT(with("strides", {0, 1}), HasSubstr("stride"));
+  EXPECT_THAT(with("strides", {1}), HasSubstr("strides has 1 values"));
+  EXPECT_THAT(with("strides", {1LL << 40, 1}), HasSubstr("out of range"));
+  EXPECT_THAT(with("pads", {-1, 0, 0, 0}), HasSubstr("padding"));
+  EXPECT_THAT(with("pads", {0, 0, 0}), HasSubstr("pads has 3 values"));
+  EXPECT_THAT(with("dilations", {3, 3}), HasSubstr("too small"));
+  EXPECT_THAT(with("kernel_shape", {5, 5}), HasSubstr("kernel_shape"));
+  EXPECT_THAT(with("group", {2}), HasSubstr("not an integer"));
+  EXPECT_THAT(with("strides", std::vector<std::int64_t>(100000, 1)), HasSubstr("100000 values"));
+  ModelBuilder groups = small_conv();
+  ModelBuilder::integer(*groups.graph().mutable_node(0), "group", 2);
+  EXPECT_THAT(refusal(groups), HasSubstr("divisible by groups"));
+  ModelBuilder automatic = small_conv();
+  ModelBuilder::text(*automatic.graph().mutable_node(0), "auto_pad", "SAME");
+  EXPECT_THAT(refusal(automatic), HasSubstr("auto_pad 'SAME'"));
+}
+
+TEST(HostileOnnx, WhatIsComputedCannotBeAWeight) {
+  ModelBuilder b = small_conv();
+  b.input("v", {3, 2, 3, 3});
+  b.graph().mutable_node(0)->set_input(1, "v");
+  EXPECT_THAT(refusal(b), HasSubstr("the weight must be a constant"));
+  ModelBuilder c = small_conv();
+  c.node("Mul", {"y", "y"}, "z");
+  EXPECT_THAT(refusal(c), HasSubstr("on sizes and constants only"));
+}
+
+TEST(HostileOnnx, ConstantsThatGrow) {
+  ModelBuilder b = small_conv();
+  b.integers("shape", {1 << 20, 1 << 20});
+  b.node("ConstantOfShape", {"shape"}, "big");
+  b.output("big");
+  EXPECT_THAT(refusal(b), HasSubstr("too large"));
+  ModelBuilder doubling = small_conv();
+  doubling.integers("c0", {1, 2});
+  for (int i = 0; i < 60; ++i) {
+    const std::string from = "c" + std::to_string(i);
+    ModelBuilder::integer(doubling.node("Concat", {from, from}, "c" + std::to_string(i + 1)), "axis", 0);
+  }
+  EXPECT_THAT(refusal(doubling), HasSubstr("too large"));
+  ModelBuilder cross = small_conv();
+  cross.floats("row", {1, 4000}, 4000);
+  cross.floats("column", {4000, 1}, 4000);
+  cross.node("Add", {"row", "column"}, "table");
+  EXPECT_THAT(refusal(cross), HasSubstr("too large"));
+}
+
+TEST(HostileOnnx, RunsThatNeedTooMuchMemory) {
+  ModelBuilder b;
+  b.input("x", {1, 1, 4, 4});
+  b.floats("scales", {4}, 0);
+  for (const float s : {1.0F, 1.0F, 20000.0F, 20000.0F}) b.graph().mutable_initializer(0)->add_float_data(s);
+  b.node("Resize", {"x", "", "scales"}, "y");
+  b.output("y");
+  const Network network = b.load();
+  const Tensor x = Tensor::zeros({1, 1, 4, 4}, float32);
+  const std::size_t largest = testing_io::largest_allocation([&] {
+    EXPECT_THAT([&] { network.run(x); }, testing::ThrowsMessage<ValueError>(HasSubstr("max_memory_bytes")));
+  });
+  EXPECT_LT(largest, kSmall);
+}
+
+class ExternalData : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / "qconv_external";
+    fs::remove_all(folder_);
+    fs::create_directories(folder_ / "model");
+    write(folder_ / "secret", std::string(216, '\0'));
+    write(folder_ / "model" / "data", std::string(300, '\0'));
+    fs::create_symlink(folder_ / "secret", folder_ / "model" / "link");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static void write(const fs::path& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
+
+  std::string load(const std::string& location, const std::string& offset = "",
+                   const std::string& length = "") {
+    ModelBuilder b = small_conv();
+    onnx::TensorProto& w = *b.graph().mutable_initializer(0);
+    w.clear_float_data();
+    w.set_data_location(onnx::TensorProto::EXTERNAL);
+    const auto entry = [&](const std::string& key, const std::string& value) {
+      if (value.empty()) return;
+      w.add_external_data()->set_key(key);
+      w.mutable_external_data(w.external_data_size() - 1)->set_value(value);
+    };
+    entry("location", location);
+    entry("offset", offset);
+    entry("length", length);
+    write(folder_ / "model" / "m.onnx", b.bytes());
+    EXPECT_THAT(refusal(b), HasSubstr("another file"));
+    return refusal([&] { Network::load(folder_ / "model" / "m.onnx"); });
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(ExternalData, OnlyFromFilesInsideTheFolder) {
+  EXPECT_EQ(load("data"), "accepted");
+  EXPECT_EQ(load("data", "84", "216"), "accepted");
+  EXPECT_EQ(load("./data", "0"), "accepted");
+  EXPECT_THAT(load("data", "85"), HasSubstr("beyond the end"));
+  EXPECT_THAT(load("data", "18446744073709551615"), HasSubstr("beyond the end"));
+  EXPECT_THAT(load("data", "-1"), HasSubstr("expected a number"));
+  EXPECT_THAT(load("data", "0", "100"), HasSubstr("100 bytes"));
+  EXPECT_THAT(load("absent"), HasSubstr("no file 'absent'"));
+  EXPECT_THAT(load("../secret"), HasSubstr("inside the model's folder"));
+  EXPECT_THAT(load("x/../../secret"), HasSubstr("inside the model's folder"));
+  EXPECT_THAT(load((folder_ / "secret").string()), HasSubstr("inside the model's folder"));
+  EXPECT_THAT(load("link"), HasSubstr("inside the model's folder"));
+  EXPECT_THAT(load("."), Not(HasSubstr("accepted")));
+  EXPECT_THAT(load("../../../../../../../../dev/zero"), HasSubstr("inside the model's folder"));
+}
+
+// Damaged copies of good models: an Error or a network, never anything else.
+TEST(HostileOnnx, DamagedModels) {
+  const fs::path models = fs::path(QCONV_TEST_DATA) / "graph" / "models";
+  for (const char* name :
+       {"qdq_conv_uint8", "torch_opset11", "unet", "pad_arithmetic", "conv_transpose2d_same"}) {
+    std::ifstream stream(models / (std::string(name) + ".onnx"), std::ios::binary);
+    const std::string good((std::istreambuf_iterator<char>(stream)), {});
+    std::uint32_t state = 99;
+    const auto random = [&](std::size_t below) {
+      state = state * 1664525U + 1013904223U;
+      return static_cast<std::size_t>(state >> 8) % below;
+    };
+    for (int i = 0; i < 400; ++i) {
+      std::string bytes = good;
+      if (i % 4 == 0) {
+        bytes.resize(random(bytes.size()));
+      } else {
+        for (std::size_t flips = 1 + random(4); flips > 0; --flips) {
+          bytes[random(bytes.size())] = static_cast<char>(random(256));
+        }
+      }
+      const std::size_t largest = testing_io::largest_allocation([&] {
+        try {
+          Network::from_onnx(std::as_bytes(std::span(bytes)), name);
+        } catch (const FileError& e) {
+          EXPECT_EQ(std::string_view(e.what()).find('\n'), std::string_view::npos);
+        }
+      });
+      EXPECT_LT(largest, kSmall) << name << " " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace qconv
