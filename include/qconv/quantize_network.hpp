@@ -50,6 +50,8 @@ struct LayerDifference {
   std::string op;
   /// 10 log10(sum of reference^2 / sum of difference^2): infinite when there is no difference.
   double sqnr_db = 0;
+  /// Of the angle between the two results; 1 when both are zero throughout.
+  double cosine = 1;
   double mean_abs_error = 0;
   double max_abs_error = 0;
   double reference_min = 0;

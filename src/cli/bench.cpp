@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include <qconv/cpu.hpp>
@@ -7,6 +9,7 @@
 #include "cli/command.hpp"
 #include "cli/conv_bench.hpp"
 #include "cli/layer_list.hpp"
+#include "cli/network_bench.hpp"
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "cli/runtime_options.hpp"
@@ -18,6 +21,8 @@ namespace {
 
 struct Options {
   RuntimeOptions runtime;
+  std::vector<std::string> networks;
+  std::string input_size;
   std::string layers;
   std::vector<std::string> problems;
   std::string filter;
@@ -46,32 +51,55 @@ std::vector<NamedProblem> problems_of(const Options& options) {
     }
     problems.push_back({problem.to_string(), problem});
   }
-  if (problems.empty()) {
+  if (problems.empty() && options.networks.empty()) {
     throw UsageError(
-        "nothing to time: give --layers FILE.csv or --problem \"conv2d c64 k64 i56x56 f3x3 p1x1\"");
+        "nothing to time: give NETWORK.onnx, --layers FILE.csv or --problem \"conv2d c64 k64 i56x56 f3x3 "
+        "p1x1\"");
   }
   std::erase_if(problems,
                 [&](const NamedProblem& p) { return p.name.find(options.filter) == std::string::npos; });
-  if (problems.empty()) {
+  if (problems.empty() && options.networks.empty()) {
     throw UsageError(fmt::format("--filter {}: no layer has that in its name", options.filter));
   }
   return problems;
+}
+
+double gops(std::int64_t multiply_adds, const Timing& timing) {
+  return 2e-3 * static_cast<double>(multiply_adds) / timing.min_us;
+}
+
+// The reference engine is plain loops whatever the processor has; float layers choose for themselves.
+std::string isa_of(std::string_view engine) {
+  if (engine == "native") return std::string(to_string(active_isa()));
+  return engine == "reference" ? "scalar" : "-";
 }
 
 Result time_problem(const NamedProblem& named, const RuntimeOptions& runtime) {
   ConvBench bench(named.problem, runtime.engine);
   const auto pool = current_pool();
   const Timing timing = time_calls([&] { bench.run(*pool); });
-  const double gops = 2e-3 * static_cast<double>(named.problem.multiply_adds()) / timing.min_us;
-  // The reference engine is plain loops whatever the processor has.
-  const Isa isa = bench.engine() == "reference" ? Isa::scalar : active_isa();
   return {std::string(bench.engine()),
-          std::string(to_string(isa)),
+          isa_of(bench.engine()),
           pool->num_threads(),
           named.name,
           bench.kernel(),
           timing,
-          gops};
+          gops(named.problem.multiply_adds(), timing)};
+}
+
+std::vector<Result> time_layers(const std::string& file, const Options& options) {
+  const Network network = load_network(file);
+  const std::vector<Shape> sizes = bench_sizes(network, file, options.input_size);
+  const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
+  std::vector<Result> results;
+  for (const LayerTiming& layer : time_network(network, sizes)) {
+    std::string name = fmt::format("{}:{}", std::filesystem::path(file).filename().string(), layer.name);
+    std::replace(name.begin(), name.end(), ',', ';');  // a comma would be another column
+    if (name.find(options.filter) == std::string::npos) continue;
+    results.push_back({or_dash(layer.engine), isa_of(layer.engine), get_num_threads(), name,
+                       or_dash(layer.kernel), layer.timing, gops(layer.multiply_adds, layer.timing)});
+  }
+  return results;
 }
 
 void print_csv(const Result& r) {
@@ -89,23 +117,30 @@ Json to_json(const Result& r) {
 int run(const Options& options) {
   options.runtime.apply();
   const std::vector<NamedProblem> problems = problems_of(options);
-  Progress progress("timing", problems.size());
-  Json results = Json::array();
+  Progress progress("timing", problems.size() + options.networks.size());
+  Json rows = Json::array();
+  const auto add = [&](const Result& result) {
+    if (options.json) {
+      rows.push_back(to_json(result));
+      return;
+    }
+    progress.clear();
+    print_csv(result);
+    flush_output();
+  };
   if (!options.json) write_out("engine,isa,threads,name,kernel,median_us,min_us,gops\n");
   for (const NamedProblem& problem : problems) {
     progress.rename(problem.name);
-    const Result result = time_problem(problem, options.runtime);
-    progress.clear();
-    if (options.json) {
-      results.push_back(to_json(result));
-    } else {
-      print_csv(result);
-      flush_output();
-    }
+    add(time_problem(problem, options.runtime));
+    progress.step();
+  }
+  for (const std::string& file : options.networks) {
+    progress.rename(file);
+    for (const Result& result : time_layers(file, options)) add(result);
     progress.step();
   }
   progress.clear();
-  if (options.json) write_json(results);
+  if (options.json) write_json(rows);
   return kOk;
 }
 
@@ -113,6 +148,9 @@ int run(const Options& options) {
 
 Action add_bench(CLI::App& app) {
   auto options = std::make_shared<Options>();
+  app.add_option("networks", options->networks, "Networks to time layer by layer")->type_name("NETWORK.onnx");
+  app.add_option("--input-size", options->input_size, "Sizes of the networks' inputs, as in 1x3x224x224")
+      ->type_name("SIZES");
   app.add_option("--layers", options->layers, "List of layers to time, in the format of bench/layers.csv")
       ->type_name("FILE.csv");
   app.add_option("--problem", options->problems,
@@ -126,10 +164,13 @@ Action add_bench(CLI::App& app) {
       "Times int8 convolutions: weights packed and plans prepared beforehand, channels-last in and out,\n"
       "5 repeats of at least 50 ms. median_us and min_us are over the repeats' mean times; gops counts\n"
       "2 x dense multiply-adds and min_us.\n\n"
+      "Of a network, every layer is a row, and 'total' is a whole run on random data; float layers too, so\n"
+      "that a float network and its int8 version can be set side by side.\n\n"
       "Examples:\n"
       "  qconv bench --layers bench/layers.csv --threads 1\n"
       "  qconv bench --layers bench/layers.csv --threads 4 --filter rn50 --isa avx2\n"
-      "  qconv bench --problem 'conv2d n1 c64 k64 i56x56 f3x3 p1x1' --json");
+      "  qconv bench --problem 'conv2d n1 c64 k64 i56x56 f3x3 p1x1' --json\n"
+      "  qconv bench model.onnx model.int8.onnx --input-size 1x3x224x224 --threads 1");
   return [options] { return run(*options); };
 }
 

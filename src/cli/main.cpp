@@ -21,6 +21,11 @@ namespace {
 
 constexpr std::array kVerbs{
     Verb{"info", "Show the version, processor, engines and kernels", &add_info},
+    Verb{"inspect", "Show what a file holds: a network's layers, tensors, an image", &add_inspect},
+    Verb{"quantize", "Make an int8 network of a float one", &add_quantize},
+    Verb{"run", "Run a network", &add_run},
+    Verb{"eval", "Judge networks: top-1 and top-5, or PSNR, and their speed", &add_eval},
+    Verb{"compare", "Set int8 against float, layer by layer", &add_compare},
     Verb{"bench", "Time convolutions", &add_bench},
     Verb{"convert", "Write the tensors of a file as another kind of file", &add_convert},
 };

@@ -9,35 +9,6 @@
 
 namespace qconv::cli {
 
-void Similarity::add(const Tensor& reference, const Tensor& other) {
-  check(reference.sizes() == other.sizes(), "cannot compare tensors of sizes {} and {}",
-        reference.sizes().to_string(), other.sizes().to_string());
-  const Tensor dense_r = reference.contiguous();
-  const Tensor dense_o = other.contiguous();
-  const float* r = dense_r.data<float>();
-  const float* o = dense_o.data<float>();
-  for (std::int64_t i = 0; i < dense_r.numel(); ++i) {
-    const double x = r[i];
-    const double y = o[i];
-    reference_ += x * x;
-    other_ += y * y;
-    product_ += x * y;
-    error_ += (x - y) * (x - y);
-    greatest_ = std::max(greatest_, std::abs(x - y));
-  }
-}
-
-double Similarity::sqnr_db() const {
-  if (error_ == 0) return std::numeric_limits<double>::infinity();
-  return 10 * std::log10(reference_ / error_);
-}
-
-double Similarity::cosine() const {
-  if (reference_ == 0 && other_ == 0) return 1;
-  if (reference_ == 0 || other_ == 0) return 0;
-  return product_ / std::sqrt(reference_) / std::sqrt(other_);
-}
-
 double psnr_db(const Tensor& image, const Tensor& target) {
   check(image.sizes() == target.sizes(), "PSNR needs images of equal sizes, got {} and {}",
         image.sizes().to_string(), target.sizes().to_string());

@@ -7,25 +7,6 @@
 
 namespace qconv::cli {
 
-/// How close one tensor is to another, summed over any number of pairs.
-class Similarity {
- public:
-  /// Adds a pair of float32 tensors of equal sizes.
-  void add(const Tensor& reference, const Tensor& other);
-  /// 10 log10(sum r^2 / sum (r - o)^2) in dB; infinity when equal, minus infinity when the reference is 0.
-  double sqnr_db() const;
-  /// The cosine of the angle between the two; 1 when both are 0.
-  double cosine() const;
-  double greatest_difference() const { return greatest_; }
-
- private:
-  double reference_ = 0;
-  double other_ = 0;
-  double product_ = 0;
-  double error_ = 0;
-  double greatest_ = 0;
-};
-
 /// 10 log10(255^2 / mean squared difference) of two uint8 images of equal sizes, in dB; infinity when equal.
 double psnr_db(const Tensor& image, const Tensor& target);
 

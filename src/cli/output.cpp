@@ -8,7 +8,7 @@ namespace qconv::cli {
 namespace {
 
 bool is_number(const std::string& cell) {
-  return !cell.empty() && cell.find_first_not_of("0123456789+-.e%") == std::string::npos;
+  return cell == "inf" || (!cell.empty() && cell.find_first_not_of("0123456789+-.e%xM") == std::string::npos);
 }
 
 }  // namespace
@@ -28,17 +28,22 @@ void Table::print() const {
   const std::size_t columns = rows_.front().size();
   std::vector<std::size_t> width(columns, 0);
   std::vector<bool> number(columns, rows_.size() > 1);
+  std::vector<bool> used(columns, rows_.size() == 1);
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     for (std::size_t c = 0; c < columns; ++c) {
-      width[c] = std::max(width[c], rows_[r][c].size());
-      if (r > 0 && !is_number(rows_[r][c]) && rows_[r][c] != "-") number[c] = false;
+      const std::string& cell = rows_[r][c];
+      width[c] = std::max(width[c], cell.size());
+      if (r == 0 || cell == "-") continue;
+      used[c] = true;
+      if (!is_number(cell)) number[c] = false;
     }
   }
   for (const auto& row : rows_) {
     std::string line;
     for (std::size_t c = 0; c < columns; ++c) {
-      if (c > 0) line += "  ";
-      line += number[c] ? fmt::format("{:>{}}", row[c], width[c]) : fmt::format("{:<{}}", row[c], width[c]);
+      if (!used[c]) continue;
+      line +=
+          number[c] ? fmt::format("{:>{}}  ", row[c], width[c]) : fmt::format("{:<{}}  ", row[c], width[c]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     write_out("{}\n", line);

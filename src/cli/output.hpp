@@ -24,7 +24,8 @@ void write_json(const Json& value);
 /// Hands everything printed so far to the system; throws std::system_error when that fails.
 void flush_output();
 
-/// Text in columns, for people; numbers are aligned to the right.
+/// Text in columns, for people; numbers are aligned to the right, and a column of nothing but "-" is left
+/// out.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}

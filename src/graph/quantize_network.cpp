@@ -168,6 +168,8 @@ namespace {
 struct Sums {
   LayerDifference result;
   double signal = 0;
+  double other_signal = 0;
+  double product = 0;
   double noise = 0;
   double absolute = 0;
   double count = 0;
@@ -177,8 +179,11 @@ struct Sums {
     const std::vector<float> b = other.dequantize().to_vector<float>();
     for (std::size_t i = 0; i < a.size(); ++i) {
       const double x = static_cast<double>(a[i]);
-      const double error = std::abs(x - static_cast<double>(b[i]));
+      const double y = static_cast<double>(b[i]);
+      const double error = std::abs(x - y);
       signal += x * x;
+      other_signal += y * y;
+      product += x * y;
       noise += error * error;
       absolute += error;
       result.max_abs_error = std::max(result.max_abs_error, error);
@@ -190,6 +195,8 @@ struct Sums {
   LayerDifference finish() const {
     LayerDifference done = result;
     done.sqnr_db = noise == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(signal / noise);
+    const double lengths = std::sqrt(signal) * std::sqrt(other_signal);
+    done.cosine = lengths > 0 ? product / lengths : signal == other_signal ? 1 : 0;
     done.mean_abs_error = count == 0 ? 0 : absolute / count;
     return done;
   }

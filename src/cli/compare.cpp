@@ -1,0 +1,111 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include <qconv/quantize_network.hpp>
+
+#include "cli/command.hpp"
+#include "cli/dataset.hpp"
+#include "cli/network_tools.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+#include "cli/runtime_options.hpp"
+#include "support/check.hpp"
+
+namespace qconv::cli {
+namespace {
+
+struct Options {
+  RuntimeOptions runtime;
+  Preprocessing preprocessing;
+  std::string float_network;
+  std::string int8_network;
+  std::string data;
+  std::string array;
+  std::size_t samples = 32;
+  bool json = false;
+};
+
+// JSON has no infinity: equal layers have null.
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+std::vector<LayerDifference> compare_over(const Options& options, const Dataset& data) {
+  const Network reference = load_network(options.float_network);
+  const std::int64_t channels = channels_of(only_input(reference, options.float_network));
+  const Network other = load_network(options.int8_network);
+  only_input(other, options.int8_network);
+  Progress progress("comparing", data.size());
+  std::size_t next = 0;
+  const BatchSource samples = [&]() -> std::optional<std::vector<Tensor>> {
+    progress.set(next);
+    if (next == data.size()) return std::nullopt;
+    return std::vector<Tensor>{data.sample(next++, channels)};
+  };
+  std::vector<LayerDifference> layers = compare_layers(reference, other, samples);
+  check(!layers.empty(), "{} and {} have no layer in common: is the second made of the first?",
+        options.float_network, options.int8_network);
+  std::stable_sort(layers.begin(), layers.end(),
+                   [](const auto& a, const auto& b) { return a.sqnr_db < b.sqnr_db; });
+  return layers;
+}
+
+int run(const Options& options) {
+  options.runtime.apply();
+  const Dataset data(options.data, options.preprocessing, options.array, options.samples);
+  const std::vector<LayerDifference> layers = compare_over(options, data);
+  if (options.json) {
+    Json rows = Json::array();
+    for (const LayerDifference& layer : layers) {
+      rows.push_back({{"layer", layer.name},
+                      {"op", layer.op},
+                      {"sqnr_db", number(layer.sqnr_db)},
+                      {"cosine", layer.cosine},
+                      {"mean_abs_error", layer.mean_abs_error},
+                      {"max_abs_error", layer.max_abs_error},
+                      {"reference_min", layer.reference_min},
+                      {"reference_max", layer.reference_max}});
+    }
+    write_json({{"samples", data.size()}, {"layers", rows}});
+    return kOk;
+  }
+  Table table({"layer", "op", "SQNR dB", "cosine", "mean error", "max error", "float min", "float max"});
+  for (const LayerDifference& layer : layers) {
+    table.add({layer.name, layer.op, fmt::format("{:.2f}", layer.sqnr_db),
+               fmt::format("{:.6f}", layer.cosine), fmt::format("{:.3g}", layer.mean_abs_error),
+               fmt::format("{:.3g}", layer.max_abs_error), fmt::format("{:.4g}", layer.reference_min),
+               fmt::format("{:.4g}", layer.reference_max)});
+  }
+  table.print();
+  write_out("\nover {} {}, worst first\n", data.size(), data.size() == 1 ? "sample" : "samples");
+  return kOk;
+}
+
+}  // namespace
+
+Action add_compare(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("float", options->float_network, "The float network")->required()->type_name("FLOAT.onnx");
+  app.add_option("int8", options->int8_network, "What 'qconv quantize' made of it")
+      ->required()
+      ->type_name("INT8.onnx");
+  app.add_option("--data", options->data, "Inputs: a folder of images, an image, .npy or .npz")
+      ->required()
+      ->type_name("DATA");
+  app.add_option("--array", options->array, "Array of an .npz file (default: images, or the only one)")
+      ->type_name("NAME");
+  app.add_option("--samples", options->samples, "Use so many, spread evenly (0: all)")
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_flag("--json", options->json, "Print JSON");
+  options->preprocessing.add_to(app);
+  options->runtime.add_to(app);
+  app.footer(
+      "Runs both networks and compares each layer's result. SQNR is the signal-to-quantization-noise ratio:\n"
+      "below about 10 dB a layer hurts; keep it in float with 'qconv quantize --exclude LAYER'.\n\n"
+      "Examples:\n"
+      "  qconv compare digits.onnx digits.int8.onnx --data examples/digits/test.npz\n"
+      "  qconv compare model.onnx model.int8.onnx --data photos/ --samples 8 --json");
+  return [options] { return run(*options); };
+}
+
+}  // namespace qconv::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <qconv/network.hpp>
+
+#include "cli/output.hpp"
+
+namespace qconv::cli {
+
+/// Throws FileError when the name does not end in .onnx or there is no such file.
+Network load_network(const std::filesystem::path& path);
+
+/// The only input of a network; throws ValueError, naming `path`, when it has more.
+const ValueInfo& only_input(const Network& network, const std::filesystem::path& path);
+
+/// How many channels an input has, or 0 when that is not known.
+std::int64_t channels_of(const ValueInfo& input);
+
+/// "1x3x224x224" as a Shape. Throws UsageError in the name of `option`.
+Shape parse_sizes(const std::string& text, const std::string& option);
+
+/// Name, dtype, sizes, scale and zero point.
+Json to_json(const ValueInfo& value);
+/// All that LayerInfo says, without what is not known.
+Json to_json(const LayerInfo& layer);
+
+/// The layers in columns, then totals. `sizes` as in Network::layers.
+void print_layers(const Network& network, std::span<const Shape> sizes);
+
+}  // namespace qconv::cli

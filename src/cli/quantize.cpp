@@ -1,0 +1,169 @@
+#include <memory>
+
+#include <qconv/quantize_network.hpp>
+
+#include "cli/command.hpp"
+#include "cli/dataset.hpp"
+#include "cli/files.hpp"
+#include "cli/network_tools.hpp"
+#include "cli/output.hpp"
+#include "cli/progress.hpp"
+#include "cli/runtime_options.hpp"
+#include "cli/timing.hpp"
+
+namespace qconv::cli {
+namespace {
+
+struct Options {
+  RuntimeOptions runtime;
+  Preprocessing preprocessing;
+  std::string network;
+  std::string output;
+  std::string calibration;
+  std::string array;
+  std::size_t samples = 0;
+  std::string observer = "histogram";
+  std::string activations = "quint8";
+  bool per_tensor = false;
+  std::vector<std::string> exclude;
+  std::vector<std::string> exclude_ops;
+  bool json = false;
+};
+
+ObserverFactory activation_observer(const Options& options) {
+  ObserverOptions arguments;
+  arguments.dtype = options.activations == "qint8" ? qint8 : quint8;
+  if (options.observer == "minmax") return with_args<MinMaxObserver>(arguments);
+  if (options.observer == "moving-average") return with_args<MovingAverageMinMaxObserver>(arguments);
+  return with_args<HistogramObserver>(arguments);
+}
+
+Network quantize_with(const Options& options, const Network& network, const Dataset& data) {
+  const std::int64_t channels = channels_of(only_input(network, options.network));
+  Progress progress("calibrating", data.size());
+  std::size_t next = 0;
+  const BatchSource batches = [&]() -> std::optional<std::vector<Tensor>> {
+    if (next == data.size()) return std::nullopt;
+    return std::vector<Tensor>{data.sample(next++, channels)};
+  };
+  QuantizeOptions choices;
+  choices.activation = activation_observer(options);
+  choices.per_channel = !options.per_tensor;
+  choices.exclude_layers = options.exclude;
+  choices.exclude_ops = options.exclude_ops;
+  choices.progress = [&](std::size_t done) { progress.set(done); };
+  return quantize(network, batches, choices);
+}
+
+/// What happened, for people and for programs.
+struct Summary {
+  std::size_t layers = 0;
+  std::vector<std::string> float_layers;
+  std::size_t samples = 0;
+  std::uintmax_t bytes_before = 0;
+  std::uintmax_t bytes_after = 0;
+  double seconds = 0;
+};
+
+Summary summarize(const Options& options, const Network& quantized, std::size_t samples, double seconds) {
+  Summary summary;
+  for (const LayerInfo& layer : quantized.layers()) {
+    if (layer.op == "QuantizeLinear" || layer.op == "DequantizeLinear") continue;
+    ++summary.layers;
+    if (!layer.quantized) summary.float_layers.push_back(fmt::format("{} ({})", layer.name, layer.op));
+  }
+  summary.samples = samples;
+  summary.bytes_before = std::filesystem::file_size(options.network);
+  summary.bytes_after = std::filesystem::file_size(options.output);
+  summary.seconds = seconds;
+  return summary;
+}
+
+void print_summary(const Options& options, const Summary& s) {
+  write_out("{}: {} of {} layers in int8, calibrated on {} {} in {}\n", options.output,
+            s.layers - s.float_layers.size(), s.layers, s.samples, s.samples == 1 ? "sample" : "samples",
+            human_time(s.seconds));
+  for (const std::string& layer : s.float_layers) write_out("float: {}\n", layer);
+  const auto before = static_cast<double>(s.bytes_before);
+  const auto after = static_cast<double>(s.bytes_after);
+  write_out("{} -> {}, {:.2f}x smaller\n", human_bytes(before), human_bytes(after), before / after);
+}
+
+Json to_json(const Options& options, const Summary& s) {
+  return {{"output", options.output},
+          {"layers", s.layers},
+          {"quantized_layers", s.layers - s.float_layers.size()},
+          {"float_layers", s.float_layers},
+          {"samples", s.samples},
+          {"bytes_before", s.bytes_before},
+          {"bytes_after", s.bytes_after},
+          {"seconds", s.seconds}};
+}
+
+int run(const Options& options) {
+  if (kind_of(options.output) != FileKind::onnx) {
+    throw UsageError(fmt::format("-o {}: expected a name that ends in .onnx", options.output));
+  }
+  options.runtime.apply();
+  const Network network = load_network(options.network);
+  const Dataset data(options.calibration, options.preprocessing, options.array, options.samples);
+  const double seconds = seconds_of([&] { quantize_with(options, network, data).save(options.output); });
+  // Read back from the file: what is told is what others will find in it.
+  const Summary summary = summarize(options, Network::load(options.output), data.size(), seconds);
+  if (options.json) {
+    write_json(to_json(options, summary));
+  } else {
+    print_summary(options, summary);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Action add_quantize(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("network", options->network, "The float network")->required()->type_name("NETWORK.onnx");
+  app.add_option("-o,--output", options->output, "Where the int8 network goes (QDQ ONNX)")
+      ->required()
+      ->type_name("OUT.onnx");
+  app.add_option(
+         "--calibrate", options->calibration,
+         "Typical inputs: a folder of images, an image, .npy or .npz (array 'images', or the only one)")
+      ->required()
+      ->type_name("DATA");
+  app.add_option("--array", options->array, "Array of an .npz file")->type_name("NAME");
+  app.add_option("--samples", options->samples, "Use so many, spread evenly over the data (default: all)")
+      ->type_name("N");
+  app.add_option(
+         "--observer", options->observer,
+         "How ranges of activations are chosen: histogram (least error), minmax (all that was seen) or "
+         "moving-average")
+      ->check(CLI::IsMember({"histogram", "minmax", "moving-average"}))
+      ->capture_default_str()
+      ->type_name("NAME");
+  app.add_option("--activations", options->activations, "Type of activations: quint8 or qint8")
+      ->check(CLI::IsMember({"quint8", "qint8"}))
+      ->capture_default_str()
+      ->type_name("DTYPE");
+  app.add_flag("--per-tensor", options->per_tensor,
+               "One scale for all of a weight, not one per output channel");
+  app.add_option("--exclude", options->exclude, "A layer that stays float; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("LAYER");
+  app.add_option("--exclude-op", options->exclude_ops,
+                 "An operator that stays float, as Gemm; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("OP");
+  app.add_flag("--json", options->json, "Print JSON");
+  options->preprocessing.add_to(app);
+  options->runtime.add_to(app);
+  app.footer(
+      "Examples:\n"
+      "  qconv quantize digits.onnx --calibrate calibration.npz -o digits.int8.onnx\n"
+      "  qconv quantize photo.onnx --calibrate photos/ --samples 100 --observer minmax -o photo.int8.onnx\n"
+      "  qconv quantize model.onnx --calibrate photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n"
+      "      --exclude /classify/Gemm -o model.int8.onnx");
+  return [options] { return run(*options); };
+}
+
+}  // namespace qconv::cli
