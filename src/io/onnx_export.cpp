@@ -115,11 +115,15 @@ struct OnnxWriter::WriteOp {
     if (quantized()) quantize(result);
   }
   void quantize(const std::string& from) const {
-    Names inputs = w.params_of(*output().qparams, output().dtype, output().name);
-    inputs.insert(inputs.begin(), from);
-    const std::string result = w.unique(output().name + "_quantized");
-    w.add("QuantizeLinear", result, inputs, result);
+    w.base_[node.output] = from;
+    const std::string result = w.unique(from + "_quantized");
+    w.add("QuantizeLinear", result, quantize_inputs(from), result);
     w.stored_[node.output] = result;
+  }
+  Names quantize_inputs(const std::string& from) const {
+    Names inputs = w.params_of(*output().qparams, output().dtype, from);
+    inputs.insert(inputs.begin(), from);
+    return inputs;
   }
   // A single operator over all inputs.
   onnx::NodeProto& plain(std::string_view op) const { return plain(op, all_real()); }
@@ -258,11 +262,8 @@ struct OnnxWriter::WriteOp {
   }
   void operator()(const graph::Softmax& s) const { set(plain("Softmax"), "axis", s.axis); }
   void operator()(const graph::Quantize&) const {
-    Names inputs = w.params_of(*output().qparams, output().dtype, output().name);
-    inputs.insert(inputs.begin(), x());
-    const std::string result = w.unique(output().name + "_quantized");
-    w.add("QuantizeLinear", node.name, inputs, result);
-    w.stored_[node.output] = result;
+    quantize(x());
+    w.proto_->mutable_node(w.proto_->node_size() - 1)->set_name(node.name);
   }
   void operator()(const graph::Dequantize&) const { w.dequantize(node.inputs[0], node.name, last()); }
   void operator()(const graph::ShapeOf& s) const {

@@ -143,8 +143,12 @@ void quantize_linear(const OnnxNode& node) {
     return node.result_is(node.graph().add_constant(node.output_name(), quantized.int_repr()));
   }
   const Affine affine = read_affine_per_tensor(node, 1, 2, fallback);
-  node.result_is(node.reader().emit({node.name(), graph::Quantize{}, {id}, kNoValue}, node.output_name(),
-                                    affine.dtype, affine.qparams));
+  const std::string name = x.name;
+  const ValueId result = node.reader().emit({node.name(), graph::Quantize{}, {id}, kNoValue},
+                                            node.output_name(), affine.dtype, affine.qparams);
+  // Integers go by the name of the real numbers that they stand for, so that writing adds its suffix once.
+  node.graph().value(result).name = name;
+  node.result_is(result);
 }
 
 void dequantize_linear(const OnnxNode& node) {

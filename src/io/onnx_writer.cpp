@@ -82,7 +82,7 @@ std::string OnnxWriter::stored(ValueId id) {
 
 std::string OnnxWriter::dequantize(ValueId id, const std::string& node_name, const std::string& result) {
   const Value& v = graph_.value(id);
-  Names inputs = params_of(*v.qparams, v.dtype, v.name);
+  Names inputs = params_of(*v.qparams, v.dtype, base_.at(id));
   inputs.insert(inputs.begin(), stored(id));
   add("DequantizeLinear", node_name, inputs, result);
   return result;
@@ -93,7 +93,7 @@ std::string OnnxWriter::real(ValueId id) {
   if (!is_quantized(v.dtype)) return stored(id);
   const auto found = real_.find(id);
   if (found != real_.end()) return found->second;
-  const std::string result = unique(v.name + "_dequantized");
+  const std::string result = unique(base_.at(id) + "_dequantized");
   return real_[id] = dequantize(id, result, result);
 }
 

@@ -53,6 +53,8 @@ class OnnxWriter {
   std::unordered_set<std::string> taken_;
   std::unordered_map<graph::ValueId, std::string> stored_;
   std::unordered_map<graph::ValueId, std::string> real_;
+  /// Of quantized values: what the names of their parts begin with.
+  std::unordered_map<graph::ValueId, std::string> base_;
 };
 
 }  // namespace qconv::io

@@ -92,6 +92,7 @@ TEST_F(Digits, EveryLayerBetweenTheBordersIsQuantized) {
 TEST_F(Digits, GivesTheSameBytesOnEveryEngineAndAfterARoundTrip) {
   const Tensor images = array(kExamples / "digits" / "test.npz", "images").narrow(0, 0, 20);
   const Tensor expected = quantized_->run(images);
+  EXPECT_EQ(reloaded(*quantized_).to_onnx(), quantized_->to_onnx());
   EXPECT_TRUE(equal(reloaded(*quantized_).run(images), expected));
   EXPECT_TRUE(equal(reloaded(*quantized_, {.engine = "reference"}).run(images), expected));
 }
@@ -240,6 +241,7 @@ TEST_P(QuantizedModel, IsCloseToFloatAndTheSameOnBothEngines) {
     EXPECT_THAT(e.what(), HasSubstr("can be quantized"));
     return;  // it has nothing but float operations and those that move elements
   }
+  EXPECT_EQ(reloaded(*quantized).to_onnx(), quantized->to_onnx());
   const auto expected = network.run(inputs);
   const auto actual = quantized->run(inputs);
   const auto reference = reloaded(*quantized, {.engine = "reference"}).run(inputs);
