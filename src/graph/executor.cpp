@@ -32,7 +32,7 @@ Executor::Executor(const Graph& graph, const NetworkOptions& options)
     const Node& node = graph.nodes[i];
     if (!needs_layer(node)) continue;
     const auto* conv = std::get_if<Conv>(&node.op);
-    if (conv != nullptr && (conv->auto_pad != AutoPad::explicit_ || !conv->output_shape.empty())) continue;
+    if (conv != nullptr && (conv->auto_pad != AutoPad::given || !conv->output_shape.empty())) continue;
     try {
       layers_[i] = prepare_layer(graph, node, options.engine);
     } catch (const Error& e) {

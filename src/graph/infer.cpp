@@ -11,8 +11,10 @@ namespace {
 
 using Facts = std::span<const Fact>;
 
-const Fact kNothing{};
-const Fact& at(Facts inputs, std::size_t i) { return i < inputs.size() ? inputs[i] : kNothing; }
+const Fact& at(Facts inputs, std::size_t i) {
+  static const Fact nothing;
+  return i < inputs.size() ? inputs[i] : nothing;
+}
 
 int wrap_axis(std::int64_t axis, int rank, std::string_view who) {
   const std::int64_t wrapped = axis < 0 ? axis + rank : axis;
@@ -56,7 +58,7 @@ struct Infer {
 
   const std::optional<Shape>& x() const { return at(in, 0).sizes; }
   DType dtype() const { return at(in, 0).dtype; }
-  Fact like(std::optional<Shape> sizes) const { return {dtype(), std::move(sizes), {}}; }
+  Fact like(const std::optional<Shape>& sizes) const { return {dtype(), sizes, {}}; }
   Fact same() const { return like(x()); }
 
   // A window slid over an input: all but the channels.

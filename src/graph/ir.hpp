@@ -38,14 +38,14 @@ struct Range {
 /// What remains when `second` limits the result of `first`.
 Range intersect(const Range& first, const Range& second) noexcept;
 
-/// How the padding of a window follows from the input size. `explicit_` is what the geometry says.
-enum class AutoPad { explicit_, same_upper, same_lower };
+/// How the padding of a window follows from the input size. `given` is what the geometry says.
+enum class AutoPad { given, same_upper, same_lower };
 
 /// Inputs: x, weight, bias or none, addend or none. The weight and the bias are constants; the addend has the
 /// output's sizes and is added before the range is applied.
 struct Conv {
   ConvGeometry geometry;
-  AutoPad auto_pad = AutoPad::explicit_;
+  AutoPad auto_pad = AutoPad::given;
   std::vector<std::int64_t> output_shape;  ///< spatial sizes asked of a transposed convolution, or empty
   Range range;
 };
@@ -70,7 +70,7 @@ enum class PoolKind { max, average };
 struct Pool {
   PoolKind kind = PoolKind::max;
   ConvGeometry window;
-  AutoPad auto_pad = AutoPad::explicit_;
+  AutoPad auto_pad = AutoPad::given;
   bool ceil_mode = false;
   bool count_include_pad = false;
 };

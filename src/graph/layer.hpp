@@ -23,7 +23,7 @@ struct Layer {
 
 /// Whether the node must be made ready.
 bool needs_layer(const Node& node);
-/// Packs the weights of a Conv or Linear node. The padding of a Conv must be settled (AutoPad::explicit_, no
+/// Packs the weights of a Conv or Linear node. The padding of a Conv must be settled (AutoPad::given, no
 /// output shape). `engine` as in NetworkOptions.
 Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine);
 

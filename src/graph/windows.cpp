@@ -17,7 +17,7 @@ Spatial spatial_of(const Shape& sizes, int ndim, std::string_view who) {
 std::optional<ConvGeometry> resolve_padding(ConvGeometry g, AutoPad auto_pad,
                                             const std::vector<std::int64_t>& output_shape,
                                             const Spatial& input) {
-  if (auto_pad == AutoPad::explicit_ && output_shape.empty()) return g;
+  if (auto_pad == AutoPad::given && output_shape.empty()) return g;
   for (std::size_t d = static_cast<std::size_t>(3 - g.ndim); d < 3; ++d) {
     const std::int64_t span = g.dilation[d] * (g.kernel[d] - 1) + 1;
     std::int64_t total = 0;
@@ -50,15 +50,15 @@ std::optional<ConvGeometry> resolve_padding(ConvGeometry g, AutoPad auto_pad,
   return g;
 }
 
-Spatial pooled_spatial(const ConvGeometry& g, const Spatial& input, bool ceil_mode) noexcept {
-  Spatial out = g.output_spatial(input);
+Spatial pooled_spatial(const ConvGeometry& window, const Spatial& input, bool ceil_mode) noexcept {
+  Spatial out = window.output_spatial(input);
   if (!ceil_mode) return out;
   for (std::size_t d = 0; d < 3; ++d) {
-    const std::int64_t room =
-        input[d] + g.padding_begin[d] + g.padding_end[d] - (g.dilation[d] * (g.kernel[d] - 1) + 1);
+    const std::int64_t room = input[d] + window.padding_begin[d] + window.padding_end[d] -
+                              (window.dilation[d] * (window.kernel[d] - 1) + 1);
     if (room < 0) continue;
-    out[d] = (room + g.stride[d] - 1) / g.stride[d] + 1;
-    if ((out[d] - 1) * g.stride[d] >= input[d] + g.padding_begin[d]) --out[d];
+    out[d] = (room + window.stride[d] - 1) / window.stride[d] + 1;
+    if ((out[d] - 1) * window.stride[d] >= input[d] + window.padding_begin[d]) --out[d];
   }
   return out;
 }

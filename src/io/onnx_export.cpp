@@ -56,7 +56,7 @@ void set_window(onnx::NodeProto& node, const ConvGeometry& g, graph::AutoPad aut
   set(node, "kernel_shape", g.used(g.kernel));
   set(node, "strides", g.used(g.stride));
   set(node, "dilations", g.used(g.dilation));
-  if (auto_pad != graph::AutoPad::explicit_) {
+  if (auto_pad != graph::AutoPad::given) {
     set(node, "auto_pad", auto_pad == graph::AutoPad::same_upper ? "SAME_UPPER" : "SAME_LOWER");
     return;
   }

@@ -168,7 +168,7 @@ void dequantize_linear(const OnnxNode& node) {
 void qlinear_conv(const OnnxNode& node) {
   const ValueId x = node.input(0);
   check_same(node.graph().value(x), read_affine_per_tensor(node, 1, 2, DType::quint8));
-  const Tensor integers = node.constant(3, "weight");
+  const Tensor& integers = node.constant(3, "weight");
   Affine weight_affine = read_affine(node, 4, 5, 0, integers.dim(), DType::quint8);
   const std::vector<double> weight_scales = weight_affine.qparams.scales;
   const ValueId weight = dequantized_constant(node, integers, weight_affine, node.name() + "/weight");

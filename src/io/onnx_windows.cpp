@@ -35,8 +35,8 @@ void read_window(const OnnxNode& node, ConvGeometry& g, AutoPad& auto_pad) {
   const std::string mode = node.text("auto_pad", "NOTSET");
   auto_pad = mode == "SAME_UPPER"   ? AutoPad::same_upper
              : mode == "SAME_LOWER" ? AutoPad::same_lower
-                                    : AutoPad::explicit_;
-  check(auto_pad != AutoPad::explicit_ || mode == "NOTSET" || mode == "VALID", "auto_pad '{}' is not known",
+                                    : AutoPad::given;
+  check(auto_pad != AutoPad::given || mode == "NOTSET" || mode == "VALID", "auto_pad '{}' is not known",
         mode);
   const std::vector<std::int64_t> pads =
       mode == "NOTSET" ? node.integers("pads") : std::vector<std::int64_t>();
@@ -55,7 +55,7 @@ void settle_padding(ConvGeometry& g, AutoPad& auto_pad, std::vector<std::int64_t
   if (input && input->rank() == g.ndim + 2) spatial = graph::spatial_of(*input, g.ndim, "padding");
   if (const auto resolved = graph::resolve_padding(g, auto_pad, output_shape, spatial)) {
     g = *resolved;
-    auto_pad = AutoPad::explicit_;
+    auto_pad = AutoPad::given;
     output_shape.clear();
   }
 }

@@ -38,13 +38,13 @@ onnx::NodeProto& OnnxWriter::add(std::string_view op, const std::string& name, c
 
 std::string OnnxWriter::add_step(std::string_view op, const std::string& name, const Names& inputs,
                                  const std::string& result) {
-  const std::string made = unique(result);
+  std::string made = unique(result);
   add(op, name, inputs, made);
   return made;
 }
 
 std::string OnnxWriter::constant(const Tensor& tensor, const std::string& name) {
-  const std::string made = unique(name);
+  std::string made = unique(name);
   *proto_->add_initializer() = tensor_to_onnx(tensor, made);
   return made;
 }

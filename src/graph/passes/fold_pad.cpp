@@ -7,7 +7,7 @@ namespace {
 
 bool foldable(const Pad& pad, const Conv& conv) {
   const ConvGeometry& g = conv.geometry;
-  if (g.transposed || conv.auto_pad != AutoPad::explicit_) return false;
+  if (g.transposed || conv.auto_pad != AutoPad::given) return false;
   if (pad.begin.size() != static_cast<std::size_t>(g.ndim) + 2) return false;
   const auto spatial_only = [](const std::vector<std::int64_t>& values) {
     return values[0] == 0 && values[1] == 0 &&
