@@ -20,6 +20,7 @@ struct Options {
   Preprocessing preprocessing;
   std::string float_network;
   std::string int8_network;
+  std::string calibration;
   std::string data;
   std::string array;
   std::size_t samples = 32;
@@ -29,19 +30,21 @@ struct Options {
 // JSON has no infinity: equal layers have null.
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
+Network int8_network(const Options& options, const Network& reference, std::int64_t channels) {
+  if (!options.int8_network.empty()) return load_network(options.int8_network);
+  const Dataset data(options.calibration, options.preprocessing, options.array);
+  Progress progress("calibrating", data.size());
+  return quantize(reference, batches_of(data, channels, progress));
+}
+
 std::vector<LayerDifference> compare_over(const Options& options, const Dataset& data) {
   const Network reference = load_network(options.float_network);
   const std::int64_t channels = channels_of(only_input(reference, options.float_network));
-  const Network other = load_network(options.int8_network);
+  const Network other = int8_network(options, reference, channels);
   only_input(other, options.int8_network);
   Progress progress("comparing", data.size());
-  std::size_t next = 0;
-  const BatchSource samples = [&]() -> std::optional<std::vector<Tensor>> {
-    progress.set(next);
-    if (next == data.size()) return std::nullopt;
-    return std::vector<Tensor>{data.sample(next++, channels)};
-  };
-  std::vector<LayerDifference> layers = compare_layers(reference, other, samples);
+  std::vector<LayerDifference> layers =
+      compare_layers(reference, other, batches_of(data, channels, progress));
   check(!layers.empty(), "{} and {} have no layer in common: is the second made of the first?",
         options.float_network, options.int8_network);
   std::stable_sort(layers.begin(), layers.end(),
@@ -50,6 +53,9 @@ std::vector<LayerDifference> compare_over(const Options& options, const Dataset&
 }
 
 int run(const Options& options) {
+  if (options.int8_network.empty() == options.calibration.empty()) {
+    throw UsageError("give either INT8.onnx, or --calibrate DATA to quantize here and now");
+  }
   options.runtime.apply();
   const Dataset data(options.data, options.preprocessing, options.array, options.samples);
   const std::vector<LayerDifference> layers = compare_over(options, data);
@@ -85,9 +91,10 @@ int run(const Options& options) {
 Action add_compare(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("float", options->float_network, "The float network")->required()->type_name("FLOAT.onnx");
-  app.add_option("int8", options->int8_network, "What 'qconv quantize' made of it")
-      ->required()
-      ->type_name("INT8.onnx");
+  app.add_option("int8", options->int8_network, "What 'qconv quantize' made of it")->type_name("INT8.onnx");
+  app.add_option("--calibrate", options->calibration,
+                 "Instead of INT8.onnx: quantize with this data, as 'qconv quantize' would without options")
+      ->type_name("DATA");
   app.add_option("--data", options->data, "Inputs: a folder of images, an image, .npy or .npz")
       ->required()
       ->type_name("DATA");
@@ -104,6 +111,7 @@ Action add_compare(CLI::App& app) {
       "below about 10 dB a layer hurts; keep it in float with 'qconv quantize --exclude LAYER'.\n\n"
       "Examples:\n"
       "  qconv compare digits.onnx digits.int8.onnx --data examples/digits/test.npz\n"
+      "  qconv compare digits.onnx --calibrate calibration.npz --data test.npz\n"
       "  qconv compare model.onnx model.int8.onnx --data photos/ --samples 8 --json");
   return [options] { return run(*options); };
 }

@@ -61,8 +61,9 @@ std::vector<std::int64_t> read_labels(const Options& options, std::size_t count)
 
 // Adds one sample: where the label is among the scores.
 void add_sample(Score& score, const Tensor& scores, std::int64_t label, const std::string& name) {
-  check(scores.numel() > 0 && scores.numel() == scores.size(-1),
-        "{}: expected one row of scores per sample, got sizes {}", name, scores.sizes().to_string());
+  check(scores.dim() >= 2 && scores.numel() > 0 && scores.numel() == scores.size(1),
+        "{}: expected one score per class for each sample, sizes (1, classes), got {}", name,
+        scores.sizes().to_string());
   check(label >= 0 && label < scores.numel(), "{}: label {} is not one of the {} classes", name, label,
         scores.numel());
   const Tensor dense = scores.contiguous();

@@ -39,6 +39,14 @@ std::int64_t channels_of(const ValueInfo& input) {
   return std::max<std::int64_t>(0, (*input.sizes)[1]);
 }
 
+BatchSource batches_of(const Dataset& data, std::int64_t channels, Progress& progress) {
+  return [&data, channels, &progress, next = std::size_t{0}]() mutable -> std::optional<std::vector<Tensor>> {
+    progress.set(next);
+    if (next == data.size()) return std::nullopt;
+    return std::vector<Tensor>{data.sample(next++, channels)};
+  };
+}
+
 Shape parse_sizes(const std::string& text, const std::string& option) {
   Shape sizes;
   const char* at = text.data();

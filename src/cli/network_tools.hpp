@@ -5,8 +5,11 @@
 #include <vector>
 
 #include <qconv/network.hpp>
+#include <qconv/quantize_network.hpp>
 
+#include "cli/dataset.hpp"
 #include "cli/output.hpp"
+#include "cli/progress.hpp"
 
 namespace qconv::cli {
 
@@ -18,6 +21,10 @@ const ValueInfo& only_input(const Network& network, const std::filesystem::path&
 
 /// How many channels an input has, or 0 when that is not known.
 std::int64_t channels_of(const ValueInfo& input);
+
+/// The samples one after the other as batches of a network whose input has so many channels, counted by
+/// `progress`. Both must outlive the source.
+BatchSource batches_of(const Dataset& data, std::int64_t channels, Progress& progress);
 
 /// "1x3x224x224" as a Shape. Throws UsageError in the name of `option`.
 Shape parse_sizes(const std::string& text, const std::string& option);

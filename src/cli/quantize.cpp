@@ -41,18 +41,12 @@ ObserverFactory activation_observer(const Options& options) {
 Network quantize_with(const Options& options, const Network& network, const Dataset& data) {
   const std::int64_t channels = channels_of(only_input(network, options.network));
   Progress progress("calibrating", data.size());
-  std::size_t next = 0;
-  const BatchSource batches = [&]() -> std::optional<std::vector<Tensor>> {
-    if (next == data.size()) return std::nullopt;
-    return std::vector<Tensor>{data.sample(next++, channels)};
-  };
   QuantizeOptions choices;
   choices.activation = activation_observer(options);
   choices.per_channel = !options.per_tensor;
   choices.exclude_layers = options.exclude;
   choices.exclude_ops = options.exclude_ops;
-  choices.progress = [&](std::size_t done) { progress.set(done); };
-  return quantize(network, batches, choices);
+  return quantize(network, batches_of(data, channels, progress), choices);
 }
 
 /// What happened, for people and for programs.

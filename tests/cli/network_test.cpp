@@ -90,6 +90,26 @@ TEST(Network, CompareListsTheWorstLayerFirst) {
   }
 }
 
+TEST(Network, CompareQuantizesOnTheSpot) {
+  const auto compare = [](const std::vector<std::string>& with) {
+    std::vector<std::string> arguments{"compare", kDigits, "--data", kTest, "--samples", "5", "--json"};
+    arguments.insert(arguments.end(), with.begin(), with.end());
+    return run_program(arguments);
+  };
+  const ProgramResult here = compare({"--calibrate", kCalibration});
+  EXPECT_EQ(here.code, 0) << here.err;
+  EXPECT_EQ(here.out, compare({int8_digits()}).out);
+  EXPECT_EQ(compare({}).code, 2);
+}
+
+TEST(Network, AClosedOutputIsAFailureButTheFileIsWhole) {
+  const ScratchFolder scratch;
+  const std::string out = scratch.file("out.onnx");
+  EXPECT_EQ(run_program({"quantize", kDigits, "--calibrate", kCalibration, "-o", out}, Stdout::closed).code,
+            1);
+  EXPECT_EQ(read_text(out), read_text(int8_digits()));
+}
+
 TEST(Network, RunWritesWhatTheNetworkGives) {
   const ScratchFolder scratch;
   const ProgramResult npy =

@@ -39,6 +39,7 @@ ProgramResult run_program(const std::vector<std::string>& arguments, Stdout wher
   if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (child == 0) {
     redirect(out, err, where);
+    setenv("QCONV_NUM_THREADS", "1", 0);  // tests run side by side; --threads still decides
     execv(QCONV_CLI_PATH, const_cast<char* const*>(argv.data()));
     _exit(127);
   }
