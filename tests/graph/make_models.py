@@ -284,6 +284,14 @@ def quantized() -> None:
     m.save(dq(m, y, 0.06, np.uint8(100)), step=0.06)
 
 
+def normalized() -> None:
+    m = Model("normalize")  # the input's colours are normalized inside the network
+    x = m.input(floats(2, 3, 5, 6) + 1, ["N", 3, "H", "W"])
+    x = m.node("Div", m.node("Sub", x, m.constant(floats(1, 3, 1, 1))), m.constant(floats(3, 1, 1) + 2))
+    x = m.node("Conv", m.node("Mul", m.constant(np.float32(2)), x), m.constant(floats(4, 3, 3, 3)))
+    m.save(m.node("Sub", m.constant(np.float32(1)), x))
+
+
 def from_torch() -> None:
     """Networks as PyTorch's own exporter writes them, unfolded."""
     import torch
@@ -330,6 +338,7 @@ def main() -> None:
     networks()
     operators()
     quantized()
+    normalized()
     from_torch()
     print(f"{len(list(HERE.glob('*.onnx')))} models, {sum(f.stat().st_size for f in HERE.iterdir())} bytes")
 
