@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <qconv/export.hpp>
@@ -27,5 +28,18 @@ QCONV_DECLARE_GETTERS(conv_transpose2d)
 QCONV_DECLARE_GETTERS(conv_transpose3d)
 
 #undef QCONV_DECLARE_GETTERS
+
+/// Sizes and geometry of packed parameters, without unpacking them.
+struct ConvSizes {
+  Shape weight;
+  std::optional<Shape> bias;
+  std::vector<std::int64_t> stride;
+  std::vector<std::int64_t> padding;
+  std::vector<std::int64_t> dilation;
+  std::int64_t groups = 1;
+};
+
+/// For 2-D convolutions, transposed or not; refuses others with a ValueError.
+QCONV_API ConvSizes conv2d_unpack_sizes(const PackedParams& packed);
 
 }  // namespace qconv::ops

@@ -50,4 +50,16 @@ QCONV_DEFINE_GETTERS(conv_transpose2d, 2, true)
 QCONV_DEFINE_GETTERS(conv_transpose3d, 3, true)
 #undef QCONV_DEFINE_GETTERS
 
+ConvSizes conv2d_unpack_sizes(const PackedParams& packed) {
+  const bool transposed = packed != nullptr && packed->transpose();
+  const ConvPackedParams& p = checked("conv2d_unpack_sizes", packed, 2, transposed);
+  const std::optional<Tensor>& bias = p.bias();
+  return {.weight = p.weight().sizes(),
+          .bias = bias ? std::optional(bias->sizes()) : std::nullopt,
+          .stride = p.stride(),
+          .padding = p.padding(),
+          .dilation = p.dilation(),
+          .groups = p.groups()};
+}
+
 }  // namespace qconv::ops

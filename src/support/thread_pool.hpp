@@ -24,11 +24,12 @@ void parallel_for(ThreadPool& pool, std::size_t count, const Body& body) {
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
-/// Simple operations (multiply-adds, elements moved) that are done before other threads have woken up.
+/// Elements read, computed and written one by one in about 20 microseconds, in which other threads have just
+/// woken up.
 inline constexpr std::int64_t kSmallWork = 400'000;
 
-/// The same, but on the calling thread alone when `work`, the number of simple operations behind all of it,
-/// is too small to wake others.
+/// The same, but on the calling thread alone when `work`, the number of such elements behind all of it, is
+/// too small to wake others.
 template <class Body>
 void parallel_for(ThreadPool& pool, std::size_t count, std::int64_t work, const Body& body) {
   if (work >= kSmallWork) return parallel_for(pool, count, body);

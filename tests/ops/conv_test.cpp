@@ -96,6 +96,10 @@ TEST(Conv, PackedParametersKeepWhatTheyWereMadeOf) {
   EXPECT_EQ(ops::conv2d_groups(packed), 1);
   EXPECT_EQ(ops::conv2d_transpose(packed), 0);
   EXPECT_FALSE(ops::conv2d_unpack(packed2d()).second.has_value());
+  const ops::ConvSizes sizes = ops::conv2d_unpack_sizes(packed);
+  EXPECT_EQ(sizes.weight, original.sizes());
+  EXPECT_EQ(sizes.bias, (Shape{8}));
+  EXPECT_EQ(sizes.padding, (std::vector<std::int64_t>{1, 0}));
 }
 
 TEST(Conv, PaddingByName) {

@@ -69,9 +69,7 @@ class PreparedDepthwise final : public Prepared {
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
-    // A depthwise multiply-add moves as many bytes as it multiplies: it takes several times as long as one of
-    // a GEMM.
-    parallel_for(pool, row_tasks_ * ranges_, 8 * problem_.multiply_adds(),
+    parallel_for(pool, row_tasks_ * ranges_, problem_.multiply_adds(),
                  [&](std::size_t task) { run_task(args, task); });
   }
 
