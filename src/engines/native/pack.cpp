@@ -60,11 +60,13 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
   const std::int64_t tap_bytes = round_up(channels, kStep) / kStep * step_bytes;
   for (std::int64_t column = 0; column < block.columns; ++column) {
     const std::int64_t oc = block.first + column;
+    const auto position = static_cast<std::int64_t>(packed.kernel_row->position(
+        static_cast<std::size_t>(column), static_cast<std::size_t>(block.columns)));
     std::int32_t sum = 0;
     for (std::int64_t c = 0; c < channels; ++c) {
       const std::int8_t* row = source.row(oc, block.group * channels + c);
       if (row == nullptr) continue;
-      std::int8_t* target = to + c / kStep * step_bytes + column * kStep + c % kStep;
+      std::int8_t* target = to + c / kStep * step_bytes + position * kStep + c % kStep;
       for (std::size_t t = 0; t < taps.size(); ++t) {
         const std::int8_t w = row[taps[t]];
         target[static_cast<std::int64_t>(t) * tap_bytes] = w;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engines/native/kernels/lane_order.hpp"
+
 namespace qconv::engines {
 namespace {
 
@@ -94,7 +96,7 @@ std::shared_ptr<const PackedDepthwise> pack_depthwise(const ConvGeometry& geomet
     for (std::size_t b = 0; b < packed->blocks; ++b) {
       std::int8_t* block = packed->values.data() + p.block_offsets[b];
       for (std::size_t lane = 0; lane < kernel.block; ++lane) {
-        const std::size_t channel = b * kernel.block + kernel.channel(lane);
+        const std::size_t channel = b * kernel.block + lane_channel(lane, kernel.block / 4);
         if (channel >= channels) continue;
         for (std::size_t i = 0; i < p.layout.taps.size(); ++i) {
           if (p.layout.taps[i] < 0) continue;

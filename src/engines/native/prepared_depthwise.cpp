@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engines/native/epilogue.hpp"
+#include "engines/native/kernels/lane_order.hpp"
 #include "engines/source_index.hpp"
 
 namespace qconv::engines {
@@ -79,7 +80,8 @@ class PreparedDepthwise final : public Prepared {
   void for_each_lane(const F& f) const {
     const auto channels = static_cast<std::size_t>(problem_.geometry.out_channels);
     for (std::size_t at = 0; at < weights_->blocks * kernel_.block; ++at) {
-      const std::size_t channel = at / kernel_.block * kernel_.block + kernel_.channel(at % kernel_.block);
+      const std::size_t channel =
+          at / kernel_.block * kernel_.block + lane_channel(at % kernel_.block, kernel_.block / 4);
       if (channel < channels) f(channel, at);
     }
   }

@@ -74,7 +74,9 @@ class PreparedIgemm final : public Prepared {
     for (std::size_t b = 0; b < weights_->blocks.size(); ++b) {
       const ColumnBlock& block = weights_->blocks[b];
       for (std::int64_t c = 0; c < block.columns; ++c) {
-        f(static_cast<std::size_t>(block.first + c), b * kernel_.columns + static_cast<std::size_t>(c));
+        const std::size_t position =
+            kernel_.position(static_cast<std::size_t>(c), static_cast<std::size_t>(block.columns));
+        f(static_cast<std::size_t>(block.first + c), b * kernel_.columns + position);
       }
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engines/native/kernels/depthwise/depthwise.hpp"
+#include "engines/native/kernels/finish_block.hpp"
 
 /// The one body of every depthwise kernel, over the vector type V of an instruction set
 /// (engines/native/simd). Internal linkage throughout.
@@ -22,32 +23,6 @@ void interleave_columns(const Args& args) noexcept {
     const std::size_t at = args.channel_offset;
     V::interleave(p[0] + at, p[1] + at, p[2] + at, p[3] + at, args.channels, args.flip, to);
   }
-}
-
-// Inlined whatever its size: the sums must stay in registers.
-template <class V, bool Add>
-[[gnu::always_inline]] inline void finish(const Args& args, typename V::Accumulator (&sums)[kVectors],
-                                          std::size_t output) noexcept {
-  const Epilogue& e = args.epilogue;
-  typename V::Accumulator rounded[kVectors];
-  const std::int64_t at = args.output_offsets[output];
-  alignas(64) std::uint8_t addend[Add ? kColumnBytes<V> : 1];
-  if constexpr (Add) {
-    // The addend in lane order: interleaved like a column, which leaves its bytes in the low byte of each
-    // lane.
-    const std::uint8_t* p = args.addend + at;
-    V::interleave(p, p, p, p, args.channels, e.addend_flip, addend);
-  }
-  for (int v = 0; v < kVectors; ++v) {
-    const std::size_t first = static_cast<std::size_t>(v) * V::kLanes;
-    auto value =
-        V::scale(sums[v], V::load_floats(e.bias + first), e.bias_scale, V::load_floats(e.multiplier + first));
-    if constexpr (Add) {
-      value = V::add_low_bytes(value, addend + first * kStep, e.addend_zero_point, e.addend_multiplier);
-    }
-    rounded[v] = V::round(V::clamp(value, e.lo, e.hi));
-  }
-  V::store_block(args.output + at, args.channels, rounded, e.zero_point);
 }
 
 // `Outputs` neighbouring outputs, which share the loads of the weights.
@@ -72,7 +47,11 @@ void run_outputs(const Args& args, std::size_t first) noexcept {
       }
     }
   }
-  for (int o = 0; o < Outputs; ++o) finish<V, Add>(args, sums[o], first + static_cast<std::size_t>(o));
+  for (int o = 0; o < Outputs; ++o) {
+    const std::int64_t at = args.output_offsets[first + static_cast<std::size_t>(o)];
+    finish_block<V, Add>(args.epilogue, sums[o], args.channels, args.addend + (Add ? at : 0),
+                         args.output + at);
+  }
 }
 
 template <class V, int Outputs, bool Add>

@@ -15,7 +15,7 @@ namespace qconv::engines::depthwise {
 inline constexpr std::size_t kStep = 4;
 
 /// One call: `outputs` neighbouring outputs of a row, of one block of at most kBlock channels. All
-/// per-channel arrays are in the kernel's lane order (Kernel::channel).
+/// per-channel arrays are in lane order (kernels/lane_order.hpp).
 struct Args {
   std::size_t channels;               ///< 1 to the kernel's block
   std::size_t columns;                ///< how many to interleave

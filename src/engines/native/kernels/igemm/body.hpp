@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "engines/native/kernels/finish_block.hpp"
 #include "engines/native/kernels/igemm/igemm.hpp"
 
 /// The one body of every indirect GEMM kernel, over the vector type V of an instruction set
@@ -41,8 +42,9 @@ struct Tile {
   }
 };
 
+// Blocks narrower than four vectors: vector by vector.
 template <class V, int Rows, int Vectors>
-inline void finish(const Args& args, Tile<V, Rows, Vectors>& tile) noexcept {
+inline void finish_narrow(const Args& args, Tile<V, Rows, Vectors>& tile) noexcept {
   const Epilogue& e = args.epilogue;
   for (int v = 0; v < Vectors; ++v) {
     const std::size_t first = static_cast<std::size_t>(v) * V::kLanes;
@@ -62,6 +64,33 @@ inline void finish(const Args& args, Tile<V, Rows, Vectors>& tile) noexcept {
       }
       V::store_bytes(args.output + at, count, V::round(V::clamp(value, e.lo, e.hi)), e.zero_point);
     }
+  }
+}
+
+// Blocks of four vectors: row by row, each stored at once.
+template <class V, bool Add, int Rows>
+inline void finish_wide(const Args& args, Tile<V, Rows, 4>& tile) noexcept {
+  const Epilogue& e = args.epilogue;
+  if (e.weight_zero_points != nullptr) {
+    for (int r = 0; r < Rows; ++r) {
+      for (std::size_t v = 0; v < 4; ++v) {
+        tile.sums[r][v] =
+            V::subtract_product(tile.sums[r][v], e.weight_zero_points + v * V::kLanes, args.row_sums[r]);
+      }
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    const std::int64_t at = args.output_offsets[r];
+    finish_block<V, Add>(e, tile.sums[r], args.columns, args.addend + (Add ? at : 0), args.output + at);
+  }
+}
+
+template <class V, int Rows, int Vectors>
+inline void finish(const Args& args, Tile<V, Rows, Vectors>& tile) noexcept {
+  if constexpr (Vectors < 4) {
+    finish_narrow<V, Rows, Vectors>(args, tile);
+  } else {
+    args.addend == nullptr ? finish_wide<V, false, Rows>(args, tile) : finish_wide<V, true, Rows>(args, tile);
   }
 }
 

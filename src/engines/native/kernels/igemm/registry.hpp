@@ -6,6 +6,7 @@
 #include <qconv/cpu.hpp>
 
 #include "engines/native/kernels/igemm/igemm.hpp"
+#include "engines/native/kernels/lane_order.hpp"
 
 namespace qconv::engines::igemm {
 
@@ -18,6 +19,12 @@ struct Kernel {
   std::size_t lanes;      ///< columns are packed in multiples of this
   Function run_unsigned;  ///< for quint8 input
   Function run_signed;    ///< for qint8 input
+
+  /// Where a column of a block of `count` columns is packed: blocks of four vectors are in lane order, which
+  /// lets them be stored at once, narrower ones in their own.
+  std::size_t position(std::size_t column, std::size_t count) const noexcept {
+    return count > 3 * lanes ? channel_lane(column, lanes) : column;
+  }
 };
 
 /// Every indirect GEMM kernel of this build.
