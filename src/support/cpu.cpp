@@ -18,27 +18,24 @@ struct IsaInfo {
   bool (*supported)();
 };
 
-#if defined(__x86_64__)
-constexpr bool kX86 = true;
-constexpr bool kArm = false;
-#elif defined(__aarch64__)
-constexpr bool kX86 = false;
-constexpr bool kArm = true;
-#else
-constexpr bool kX86 = false;
-constexpr bool kArm = false;
-#endif
+// Whether the build has kernels for it: QCONV_BUILT_ISAS comes from the table in cmake/QconvIsa.cmake, with a
+// space before and after each name.
+constexpr bool is_built(std::string_view name) {
+  const std::string_view all = QCONV_BUILT_ISAS;
+  const std::size_t at = all.find(name);
+  return at != std::string_view::npos && all[at - 1] == ' ' && all[at + name.size()] == ' ';
+}
 
 // Best last, as the enumeration has them.
 constexpr std::array<IsaInfo, 4> kTable{{
     {Isa::scalar, "scalar", true, [] { return true; }},
-    {Isa::avx2, "avx2", kX86, [] { return cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3(); }},
-    {Isa::avx512vnni, "avx512vnni", kX86,
+    {Isa::avx2, "avx2", is_built("avx2"), [] { return cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3(); }},
+    {Isa::avx512vnni, "avx512vnni", is_built("avx512vnni"),
      [] {
        return cpuinfo_has_x86_avx512f() && cpuinfo_has_x86_avx512bw() && cpuinfo_has_x86_avx512dq() &&
               cpuinfo_has_x86_avx512vl() && cpuinfo_has_x86_avx512vnni();
      }},
-    {Isa::neondot, "neondot", kArm, [] { return cpuinfo_has_arm_neon_dot(); }},
+    {Isa::neondot, "neondot", is_built("neondot"), [] { return cpuinfo_has_arm_neon_dot(); }},
 }};
 
 Isa find_active() {
