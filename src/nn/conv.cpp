@@ -27,7 +27,7 @@ std::string ConvNd::extra_repr() const {
 
 Tensor ConvNd::forward(const Tensor& input) const {
   const std::string who = name();
-  const Tensor output = FloatConvolution(geometry(who), weight, bias, {}, who).run(input);
+  Tensor output = FloatConvolution(geometry(who), weight, bias, {}, who).run(input);
   if (activation_post_process) activation_post_process->observe(output);
   return output;
 }
