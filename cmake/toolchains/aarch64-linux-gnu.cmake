@@ -12,8 +12,9 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-# Libraries that our libraries need (fmt's own, for example) are looked up here by the linker.
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${libraries}/usr/lib/aarch64-linux-gnu")
+# Libraries that our libraries need (libzip's zlib, for example) are looked up here by the linker.
+set(folders "${libraries}/usr/lib/aarch64-linux-gnu:${libraries}/lib/aarch64-linux-gnu")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${folders}")
 set(CMAKE_CROSSCOMPILING_EMULATOR
     qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu -E
-    "LD_LIBRARY_PATH=${libraries}/usr/lib/aarch64-linux-gnu:/usr/aarch64-linux-gnu/lib")
+    "LD_LIBRARY_PATH=${folders}:/usr/aarch64-linux-gnu/lib")
