@@ -62,10 +62,12 @@ class Calibration {
     }
   }
 
+  // Comes before the run, so that NaN in an input is not blamed on the layer behind it. Inputs that do not
+  // fit the network are left to the run, which says so.
   void observe_inputs(const Graph& graph, const std::vector<Tensor>& batch) {
-    for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+    for (std::size_t i = 0; i < std::min(graph.inputs.size(), batch.size()); ++i) {
       const auto found = entries_.find(graph.inputs[i]);
-      if (found != entries_.end()) observe(found->second, batch[i]);
+      if (found != entries_.end() && batch[i].dtype() == float32) observe(found->second, batch[i]);
     }
   }
 
@@ -140,8 +142,8 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
   run.tap = [&](const LayerResult& r) { calibration.observe_layer(r.name, r.output); };
   std::size_t count = 0;
   while (const std::optional<std::vector<Tensor>> batch = batches()) {
-    network.run(*batch, run);
     calibration.observe_inputs(graph, *batch);
+    network.run(*batch, run);
     ++count;
     if (options.progress) options.progress(count);
   }
