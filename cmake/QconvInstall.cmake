@@ -25,11 +25,18 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/qconv-config-version.cma
 install(FILES "${PROJECT_BINARY_DIR}/qconv-config.cmake" "${PROJECT_BINARY_DIR}/qconv-config-version.cmake"
         DESTINATION "${QCONV_CMAKE_DIR}")
 
-# pkg-config: a static link is asked for with `pkg-config --static`.
+# pkg-config. A static qconv needs its (shared) libraries named in public: `pkg-config --static` would ask for the static forms of all
+# theirs as well.
 get_property(QCONV_PKG_CONFIG GLOBAL PROPERTY QCONV_PKG_CONFIG)
 get_property(QCONV_LIBS GLOBAL PROPERTY QCONV_LIBS)
 list(JOIN QCONV_PKG_CONFIG " " QCONV_PKG_CONFIG)
 list(JOIN QCONV_LIBS " " QCONV_LIBS)
+string(APPEND QCONV_LIBS " -lstdc++ -lm")
+set(QCONV_PC_PRIVATE ".private")
+if(NOT BUILD_SHARED_LIBS)
+  set(QCONV_PC_PRIVATE "")
+  set(QCONV_PC_LIBS " ${QCONV_LIBS}")
+endif()
 # Relative to the file itself, so that an installed tree may be moved.
 file(RELATIVE_PATH QCONV_PC_TO_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" QCONV_PC_TO_PREFIX "${QCONV_PC_TO_PREFIX}")

@@ -1,4 +1,4 @@
-#include <cstring>
+#include <algorithm>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ class Golden {
     const auto offset = record.at("offset").get<std::size_t>();
     const auto length = record.at("length").get<std::size_t>();
     std::vector<float> values(length / sizeof(float));
-    std::memcpy(values.data(), blob_.data() + offset, length);
+    std::copy_n(blob_.data() + offset, length, reinterpret_cast<char*>(values.data()));
     return Tensor::from_data(values, Shape(record.at("shape").get<std::vector<std::int64_t>>()));
   }
   Json document;

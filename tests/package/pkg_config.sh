@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds and runs the consumer with what pkg-config says of an installed qconv.
-# pkg_config.sh COMPILER PREFIX OUTPUT [--static]
+# pkg_config.sh COMPILER PREFIX OUTPUT
 set -eu
 here=$(dirname "$0")
 pc=$(find "$2" -name qconv.pc)
@@ -11,5 +11,5 @@ version=$(pkg-config --modversion qconv)
 # The flags are words for the compiler.
 # shellcheck disable=SC2046
 "$1" -O1 "-DQCONV_EXPECTED_VERSION=\"$version\"" "$here/consumer/main.cpp" -o "$3" \
-  $(pkg-config ${4:+"$4"} --cflags --libs qconv)
+  $(pkg-config --cflags --libs qconv)
 "$3"
