@@ -87,13 +87,7 @@ int fold_batch_norm(Graph& graph) {
     gone[i] = true;
     ++count;
   }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (gone[i]) continue;
-    if (kept != i) graph.nodes[kept] = std::move(graph.nodes[i]);
-    ++kept;
-  }
-  graph.nodes.resize(kept);
+  remove_nodes(graph, gone);
   return count;
 }
 

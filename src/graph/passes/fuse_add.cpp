@@ -46,13 +46,7 @@ int fuse_add(Graph& graph) {
     graph.nodes[i] = std::move(node);
     ++count;
   }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (gone[i]) continue;
-    if (kept != i) graph.nodes[kept] = std::move(graph.nodes[i]);
-    ++kept;
-  }
-  graph.nodes.resize(kept);
+  remove_nodes(graph, gone);
   return count;
 }
 

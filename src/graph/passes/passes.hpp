@@ -63,4 +63,15 @@ using QuantizeWeight = std::function<Tensor(const Node& node, const Tensor& weig
 void insert_qdq(Graph& graph, const std::map<ValueId, ActivationParams>& activations,
                 const Excluded& excluded, const QuantizeWeight& quantize_weight);
 
+/// Removes the nodes marked in `gone`, one mark per node; the others keep their order.
+inline void remove_nodes(Graph& graph, const std::vector<bool>& gone) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (gone[i]) continue;
+    if (kept != i) graph.nodes[kept] = std::move(graph.nodes[i]);
+    ++kept;
+  }
+  graph.nodes.resize(kept);
+}
+
 }  // namespace qconv::graph
