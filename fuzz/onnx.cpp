@@ -44,8 +44,9 @@ int fuzz_onnx(const std::uint8_t* data, std::size_t size) {
       })) {
     return 0;
   }
-  const std::string summary = network->summary();
-  require(!summary.empty(), "no summary");
+  // A network may declare inputs that are too large for the memory it is given.
+  std::string summary;
+  if (accepts([&] { summary = network->summary(); })) require(!summary.empty(), "no summary");
   accepts([&] { run_if_small(*network); });
   // What was read can be written, and read again.
   std::string bytes;

@@ -125,7 +125,8 @@ class QCONV_API Network {
   std::vector<NamedTensor> run(std::span<const NamedTensor> inputs, const RunOptions& = {}) const;
 
   /// The layers in the order in which they run. With `input_sizes` (one per input), all sizes, kernels and
-  /// multiply-adds are filled in; without, those that do not depend on sizes that a run may choose.
+  /// multiply-adds are filled in; without, those that do not depend on sizes that a run may choose. Throws
+  /// ValueError for sizes, given or declared by the network, that it cannot run within its max_memory_bytes.
   std::vector<LayerInfo> layers(std::span<const Shape> input_sizes = {}) const;
   MemoryUse memory(std::span<const Shape> input_sizes) const;
   /// The parameters of all layers, and the bytes they take.
@@ -133,7 +134,7 @@ class QCONV_API Network {
   std::size_t weight_bytes() const noexcept;
   /// Whether any layer computes with integers.
   bool quantized() const noexcept;
-  /// A table of layers() for people, one line each, then totals.
+  /// A table of layers() for people, one line each, then totals. Throws as layers() does.
   std::string summary(std::span<const Shape> input_sizes = {}) const;
 
   /// For quantize() and the like; not part of the stable interface.
