@@ -12,6 +12,7 @@ function(qconv_add_test name)
   target_link_libraries(${name} PRIVATE qconv_testable GTest::gmock GTest::gtest_main nlohmann_json::nlohmann_json
                                         ${arg_LIBRARIES})
   qconv_enable_warnings(${name})
+  qconv_unity(${name})
   add_test(NAME ${name} COMMAND ${name})
   if(arg_LABELS)
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}")

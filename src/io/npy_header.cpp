@@ -19,7 +19,7 @@ struct NumpyName {
   std::string_view name;  // numpy's kind and width
   DType dtype;
 };
-constexpr std::array<NumpyName, 6> kDTypes{
+constexpr std::array<NumpyName, 6> kNumpyNames{
     {{"f4", float32}, {"f8", float64}, {"i4", int32}, {"i8", int64}, {"u1", uint8}, {"i1", int8}}};
 
 // Reads the one Python literal that such a header holds, and nothing else:
@@ -109,7 +109,7 @@ class LiteralParser {
     check<FileError>(!text_.starts_with('['), "{}: arrays of records (structured dtypes) are not supported",
                      who_);
     const std::string_view value = text_value();
-    for (const NumpyName& row : kDTypes) {
+    for (const NumpyName& row : kNumpyNames) {
       if (value.size() == 3 && value.substr(1) == row.name && std::strchr("<>|=", value[0]) != nullptr) {
         header.dtype = row.dtype;
         header.big_endian = value[0] == '>' && element_size(row.dtype) > 1;
@@ -176,7 +176,7 @@ NpyHeader read_npy_header(const ReadNext& read_next, const std::string& who) {
 std::string npy_header_text(DType dtype, const Shape& sizes) {
   const DType storage = info(dtype).storage;
   std::string_view name;
-  for (const NumpyName& row : kDTypes) {
+  for (const NumpyName& row : kNumpyNames) {
     if (row.dtype == storage) name = row.name;
   }
   std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': {}, }}",

@@ -20,7 +20,7 @@ struct DTypeName {
   std::string_view name;
   DType dtype;
 };
-constexpr std::array<DTypeName, 6> kDTypes{
+constexpr std::array<DTypeName, 6> kDTypeNames{
     {{"F64", float64}, {"F32", float32}, {"I64", int64}, {"I32", int32}, {"U8", uint8}, {"I8", int8}}};
 
 // Takes the header's JSON apart as it is read, and stops at the first thing that does not belong there. At
@@ -66,9 +66,9 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
     if (level_ == Level::metadata) {
       header_.metadata.emplace(key_, value);
     } else if (level_ == Level::tensor && key_ == "dtype") {
-      const auto* row =
-          std::find_if(kDTypes.begin(), kDTypes.end(), [&](const auto& r) { return r.name == value; });
-      check<FileError>(row != kDTypes.end(),
+      const auto* row = std::find_if(kDTypeNames.begin(), kDTypeNames.end(),
+                                     [&](const auto& r) { return r.name == value; });
+      check<FileError>(row != kDTypeNames.end(),
                        "{}: tensor {} has dtype {}; expected F64, F32, I64, I32, U8 or I8 (convert it first)",
                        file_, tensor(), printable(value));
       header_.tensors.back().dtype = row->dtype;
@@ -212,7 +212,7 @@ void check_ranges(const SafetensorsHeader& header, const ByteSource& source) {
 }  // namespace
 
 std::string_view safetensors_name(DType dtype) noexcept {
-  for (const DTypeName& row : kDTypes) {
+  for (const DTypeName& row : kDTypeNames) {
     if (row.dtype == dtype) return row.name;
   }
   return "none";

@@ -14,7 +14,7 @@ namespace qconv {
 namespace {
 
 constexpr int kMaxBins = 1 << 20;
-constexpr ValueRange kNothing;
+constexpr ValueRange kNothingSeen;
 
 void add(std::vector<float>& to, std::span<const float> from) {
   std::transform(to.begin(), to.end(), from.begin(), to.begin(), std::plus<>());
@@ -57,18 +57,22 @@ Finite finite_part(const Tensor& x) {
 }  // namespace
 
 HistogramObserver::HistogramObserver(const ObserverOptions& o)
-    : Observer("HistogramObserver", o, QScheme::per_tensor_affine), min_(kNothing.min), max_(kNothing.max) {
+    : Observer("HistogramObserver", o, QScheme::per_tensor_affine),
+      min_(kNothingSeen.min),
+      max_(kNothingSeen.max) {
   check(o.bins >= 1 && o.bins <= kMaxBins, "HistogramObserver: bins must be 1 to {}, got {}", kMaxBins,
         o.bins);
   counts_.resize(static_cast<std::size_t>(o.bins));
 }
 
-bool HistogramObserver::calibrated() const noexcept { return min_ != kNothing.min || max_ != kNothing.max; }
+bool HistogramObserver::calibrated() const noexcept {
+  return min_ != kNothingSeen.min || max_ != kNothingSeen.max;
+}
 
 void HistogramObserver::reset() {
   std::fill(counts_.begin(), counts_.end(), 0.0F);
-  min_ = kNothing.min;
-  max_ = kNothing.max;
+  min_ = kNothingSeen.min;
+  max_ = kNothingSeen.max;
 }
 
 std::unique_ptr<Observer> HistogramObserver::clone() const {
@@ -131,9 +135,9 @@ void HistogramObserver::load_values(const StateDict& state) {
   std::vector<float> counts = float_entry(state, "histogram", name());
   check(std::all_of(counts.begin(), counts.end(), [](float c) { return c >= 0 && std::isfinite(c); }),
         "{}: histogram in the state has a negative or infinite count", name());
-  const float min = scalar_entry(state, "min_val", kNothing.min, name());
-  const float max = scalar_entry(state, "max_val", kNothing.max, name());
-  const bool nothing = min == kNothing.min && max == kNothing.max;
+  const float min = scalar_entry(state, "min_val", kNothingSeen.min, name());
+  const float max = scalar_entry(state, "max_val", kNothingSeen.max, name());
+  const bool nothing = min == kNothingSeen.min && max == kNothingSeen.max;
   check(nothing || (min <= max && std::isfinite(min) && std::isfinite(max)),
         "{}: the range [{}, {}] in the state is not finite and rising", name(), min, max);
   counts_ = std::move(counts);

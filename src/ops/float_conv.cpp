@@ -18,11 +18,11 @@ using engines::FloatPlan;
 using engines::FloatProblem;
 
 // What decides a plan besides weights and post op.
-struct PlanKey {
+struct FloatPlanKey {
   std::int64_t batch;
   Spatial input;
   int threads;  // oneDNN decides on these when it prepares
-  friend bool operator==(const PlanKey&, const PlanKey&) = default;
+  friend bool operator==(const FloatPlanKey&, const FloatPlanKey&) = default;
 };
 
 void check_bias(std::string_view who, const std::optional<Tensor>& bias, std::int64_t out_channels) {
@@ -65,10 +65,10 @@ struct FloatConvolution::Impl {
   FloatPostOp post_op;
   std::string who;
   mutable std::mutex mutex;
-  mutable std::vector<std::pair<PlanKey, std::shared_ptr<const FloatPlan>>> plans;  // oldest first
+  mutable std::vector<std::pair<FloatPlanKey, std::shared_ptr<const FloatPlan>>> plans;  // oldest first
 
   std::shared_ptr<const FloatPlan> plan(std::int64_t batch, const Spatial& input) const {
-    const PlanKey key{batch, input, get_num_threads()};
+    const FloatPlanKey key{batch, input, get_num_threads()};
     {
       const std::scoped_lock lock(mutex);
       for (const auto& [known, plan] : plans)

@@ -24,7 +24,7 @@ ConvPackedParams::~ConvPackedParams() = default;
 
 namespace {
 
-std::vector<std::int64_t> list(const ConvGeometry& g, const Spatial& s) {
+std::vector<std::int64_t> as_vector(const ConvGeometry& g, const Spatial& s) {
   const auto used = g.used(s);
   return {used.begin(), used.end()};
 }
@@ -38,13 +38,17 @@ std::pair<Tensor, std::optional<Tensor>> ConvPackedParams::unpack() const {
 const Tensor& ConvPackedParams::weight() const noexcept { return impl_->weight; }
 const std::optional<Tensor>& ConvPackedParams::bias() const noexcept { return impl_->bias; }
 const ConvGeometry& ConvPackedParams::geometry() const noexcept { return impl_->geometry; }
-std::vector<std::int64_t> ConvPackedParams::stride() const { return list(geometry(), geometry().stride); }
-std::vector<std::int64_t> ConvPackedParams::dilation() const { return list(geometry(), geometry().dilation); }
+std::vector<std::int64_t> ConvPackedParams::stride() const {
+  return as_vector(geometry(), geometry().stride);
+}
+std::vector<std::int64_t> ConvPackedParams::dilation() const {
+  return as_vector(geometry(), geometry().dilation);
+}
 std::vector<std::int64_t> ConvPackedParams::output_padding() const {
-  return list(geometry(), geometry().output_padding);
+  return as_vector(geometry(), geometry().output_padding);
 }
 std::vector<std::int64_t> ConvPackedParams::padding() const {
-  std::vector<std::int64_t> values = list(geometry(), geometry().padding_begin);
+  std::vector<std::int64_t> values = as_vector(geometry(), geometry().padding_begin);
   if (geometry().padding_begin != geometry().padding_end) {
     const auto ends = geometry().used(geometry().padding_end);
     values.insert(values.end(), ends.begin(), ends.end());

@@ -19,7 +19,7 @@ Tensor photo(std::int64_t height, std::int64_t width, std::int64_t channels) {
   return t;
 }
 
-std::string decode_error(std::string_view file) {
+std::string image_error(std::string_view file) {
   return file_error([&] { decode_image(bytes_of(file), "a.img"); });
 }
 
@@ -82,9 +82,9 @@ TEST(Jpeg, ReadsTheSamePixelsAsPillow) {
 }
 
 TEST(ImageForged, OtherFilesAreRefused) {
-  EXPECT_THAT(decode_error("GIF89a..."),
+  EXPECT_THAT(image_error("GIF89a..."),
               HasSubstr("neither a PNG nor a JPEG image (it begins with 'GIF89a..')"));
-  EXPECT_THAT(decode_error(""), HasSubstr("neither a PNG nor a JPEG"));
+  EXPECT_THAT(image_error(""), HasSubstr("neither a PNG nor a JPEG"));
   EXPECT_THAT(file_error([] { load_image(fixture("cmyk.jpg")); }), HasSubstr("4 colour components (CMYK)"));
 }
 
@@ -97,7 +97,7 @@ TEST(ImageForged, EveryTruncationIsRefused) {
       EXPECT_THROW(decode_image(bytes_of(good.substr(0, size))), FileError) << name << " cut at " << size;
     }
   }
-  EXPECT_THAT(decode_error(read_text(fixture("rgb.png")).substr(0, 60)), HasSubstr("truncated"));
+  EXPECT_THAT(image_error(read_text(fixture("rgb.png")).substr(0, 60)), HasSubstr("truncated"));
 }
 
 // The PNG with other sizes in its header and the checksum that belongs to them.
@@ -115,19 +115,19 @@ std::string resized_png(const std::string& png, std::uint32_t width, std::uint32
 TEST(ImageForged, AbsurdSizesTakeNoMemory) {
   const std::string png = read_text(fixture("rgb.png"));
   EXPECT_TRUE(equal(decode_image(bytes_of(resized_png(png, 13, 11))), photo(11, 13, 3)));
-  EXPECT_THAT(decode_error(resized_png(png, 30000, 30000)),
+  EXPECT_THAT(image_error(resized_png(png, 30000, 30000)),
               HasSubstr("an image of 30000x30000 pixels is over the limit"));
-  EXPECT_THAT(decode_error(resized_png(png, 10000, 10000)),
+  EXPECT_THAT(image_error(resized_png(png, 10000, 10000)),
               HasSubstr("header promises 10000x10000 pixels, more than a file of 80 bytes can hold"));
-  EXPECT_THAT(decode_error(resized_png(png, 70000, 1)), HasSubstr("not a sound PNG file"));
-  EXPECT_THAT(decode_error(resized_png(png, 0, 1)), HasSubstr("not a sound PNG file"));
-  EXPECT_THAT(decode_error(resized_png(png, 0xffffffff, 0xffffffff)), HasSubstr("not a sound PNG file"));
+  EXPECT_THAT(image_error(resized_png(png, 70000, 1)), HasSubstr("not a sound PNG file"));
+  EXPECT_THAT(image_error(resized_png(png, 0, 1)), HasSubstr("not a sound PNG file"));
+  EXPECT_THAT(image_error(resized_png(png, 0xffffffff, 0xffffffff)), HasSubstr("not a sound PNG file"));
 
   std::string jpeg = read_text(fixture("rgb.jpg"));
   const std::size_t frame = jpeg.find("\xff\xc0");
   ASSERT_NE(frame, std::string::npos);
   jpeg.replace(frame + 5, 4, "\x40\x00\x40\x00", 4);
-  EXPECT_THAT(decode_error(jpeg), HasSubstr("header promises 16384x16384 pixels, more than a file of"));
+  EXPECT_THAT(image_error(jpeg), HasSubstr("header promises 16384x16384 pixels, more than a file of"));
 }
 
 RC_GTEST_PROP(ImageForged, AnyChangedByteIsReadOrRefused, ()) {

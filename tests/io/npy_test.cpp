@@ -14,7 +14,7 @@ std::string npy_of(const std::string& literal, std::size_t data_bytes = 0) {
   return file + literal + std::string(data_bytes, '\0');
 }
 
-std::string decode_error(const std::string& file) {
+std::string npy_error(const std::string& file) {
   return file_error([&] { decode_npy(bytes_of(file), "a.npy"); });
 }
 
@@ -86,16 +86,16 @@ TEST(NpyForged, OtherDTypesAreNamed) {
 TEST(NpyForged, SizesMustAgreeWithTheFile) {
   const std::string good = npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", 24);
   EXPECT_NO_THROW(decode_npy(bytes_of(good)));
-  EXPECT_EQ(decode_error(good.substr(0, good.size() - 4)),
+  EXPECT_EQ(npy_error(good.substr(0, good.size() - 4)),
             "a.npy: header promises 24 bytes at 70 but the file has 90; it is truncated");
-  EXPECT_THAT(decode_error(good + "x"), HasSubstr("1 bytes follow the array"));
-  EXPECT_THAT(decode_error(good.substr(0, 9)), HasSubstr("truncated"));
-  EXPECT_THAT(decode_error(good.substr(0, 40)), HasSubstr("truncated"));
+  EXPECT_THAT(npy_error(good + "x"), HasSubstr("1 bytes follow the array"));
+  EXPECT_THAT(npy_error(good.substr(0, 9)), HasSubstr("truncated"));
+  EXPECT_THAT(npy_error(good.substr(0, 40)), HasSubstr("truncated"));
 }
 
 TEST(NpyForged, AbsurdShapesTakeNoMemory) {
   const auto shape = [](const std::string& text) {
-    return decode_error(npy_of("{'descr': '<f8', 'fortran_order': False, 'shape': " + text + "}", 8));
+    return npy_error(npy_of("{'descr': '<f8', 'fortran_order': False, 'shape': " + text + "}", 8));
   };
   EXPECT_THAT(shape("(100000, 100000)"), HasSubstr("header promises 80000000000 bytes"));
   EXPECT_THAT(shape("(4294967296, 4294967296)"), HasSubstr("larger than an address space"));
@@ -110,21 +110,20 @@ TEST(NpyForged, AbsurdShapesTakeNoMemory) {
 }
 
 TEST(NpyForged, TheHeaderIsOneLiteralAndNothingElse) {
-  EXPECT_THAT(decode_error("PK\x03\x04 not an array"), HasSubstr("does not begin as a .npy file"));
-  EXPECT_THAT(decode_error(std::string("\x93NUMPY\x04\x00\x10\x00\x00\x00", 12)),
+  EXPECT_THAT(npy_error("PK\x03\x04 not an array"), HasSubstr("does not begin as a .npy file"));
+  EXPECT_THAT(npy_error(std::string("\x93NUMPY\x04\x00\x10\x00\x00\x00", 12)),
               HasSubstr("version 4 is not known"));
-  EXPECT_THAT(decode_error(std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12)),
+  EXPECT_THAT(npy_error(std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12)),
               HasSubstr("an array header of 4294967295 bytes is over the limit"));
-  EXPECT_THAT(decode_error(npy_of("__import__('os')")), HasSubstr("where '{' was expected"));
-  EXPECT_THAT(decode_error(npy_of("{'descr': '<f4'}")), HasSubstr("has no fortran_order"));
-  EXPECT_THAT(decode_error(npy_of("{'descr': '<f4', 'descr': '<f4'}")),
-              HasSubstr("two entries called 'descr'"));
-  EXPECT_THAT(decode_error(npy_of("{'colour': 1}")), HasSubstr("unknown entry 'colour'"));
-  EXPECT_THAT(decode_error(npy_of("{'descr")), HasSubstr("does not end"));
-  EXPECT_THAT(decode_error(npy_of("{'fortran_order': 1}")), HasSubstr("expected True or False"));
-  EXPECT_THAT(decode_error(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': ()} or 1", 4)),
+  EXPECT_THAT(npy_error(npy_of("__import__('os')")), HasSubstr("where '{' was expected"));
+  EXPECT_THAT(npy_error(npy_of("{'descr': '<f4'}")), HasSubstr("has no fortran_order"));
+  EXPECT_THAT(npy_error(npy_of("{'descr': '<f4', 'descr': '<f4'}")), HasSubstr("two entries called 'descr'"));
+  EXPECT_THAT(npy_error(npy_of("{'colour': 1}")), HasSubstr("unknown entry 'colour'"));
+  EXPECT_THAT(npy_error(npy_of("{'descr")), HasSubstr("does not end"));
+  EXPECT_THAT(npy_error(npy_of("{'fortran_order': 1}")), HasSubstr("expected True or False"));
+  EXPECT_THAT(npy_error(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': ()} or 1", 4)),
               HasSubstr("goes on after its end"));
-  EXPECT_THAT(decode_error(npy_of("{'descr': '<f4' 'shape'")), HasSubstr("where '}' was expected"));
+  EXPECT_THAT(npy_error(npy_of("{'descr': '<f4' 'shape'")), HasSubstr("where '}' was expected"));
 }
 
 }  // namespace

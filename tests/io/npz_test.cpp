@@ -85,7 +85,7 @@ std::string zip_of(const std::vector<ZipEntry>& entries) {
 
 std::string npy_text(const Tensor& t) { return text_of(encode_npy(t)); }
 
-std::string decode_error(const std::string& file) {
+std::string npz_error(const std::string& file) {
   return file_error([&] { decode_npz(bytes_of(file), "a.npz"); });
 }
 
@@ -148,29 +148,29 @@ TEST(NpzForged, TheHelperMakesSoundArchives) {
 }
 
 TEST(NpzForged, BrokenArchives) {
-  EXPECT_THAT(decode_error("no archive at all"), HasSubstr("a.npz: is not a readable zip archive"));
-  EXPECT_THAT(decode_error(""), HasSubstr("a.npz: is not a readable zip archive"));
+  EXPECT_THAT(npz_error("no archive at all"), HasSubstr("a.npz: is not a readable zip archive"));
+  EXPECT_THAT(npz_error(""), HasSubstr("a.npz: is not a readable zip archive"));
   const std::string good = read_text(fixture("stored.npz"));
-  EXPECT_THAT(decode_error(good.substr(0, good.size() / 2)), HasSubstr("is not a readable zip archive"));
+  EXPECT_THAT(npz_error(good.substr(0, good.size() / 2)), HasSubstr("is not a readable zip archive"));
 }
 
 TEST(NpzForged, EntriesMustBeArraysOnce) {
   const std::string array = npy_text(ramp<float>({2}));
-  EXPECT_THAT(decode_error(zip_of({ZipEntry::plain("a.txt", "hello")})),
+  EXPECT_THAT(npz_error(zip_of({ZipEntry::plain("a.txt", "hello")})),
               HasSubstr("entry 'a.txt': is not a .npy array"));
-  EXPECT_THAT(decode_error(zip_of({ZipEntry::plain("a.npy", "hello, this is no array")})),
+  EXPECT_THAT(npz_error(zip_of({ZipEntry::plain("a.npy", "hello, this is no array")})),
               HasSubstr("entry 'a.npy': does not begin as a .npy file"));
-  EXPECT_THAT(decode_error(zip_of({ZipEntry::plain("a.npy", array), ZipEntry::plain("a.npy", array)})),
+  EXPECT_THAT(npz_error(zip_of({ZipEntry::plain("a.npy", array), ZipEntry::plain("a.npy", array)})),
               HasSubstr("entry 'a.npy': is there twice"));
   ZipEntry bzip = ZipEntry::plain("a.npy", array);
   bzip.method = 12;
-  EXPECT_THAT(decode_error(zip_of({bzip})), HasSubstr("compression method 12 is not supported"));
+  EXPECT_THAT(npz_error(zip_of({bzip})), HasSubstr("compression method 12 is not supported"));
 }
 
 TEST(NpzForged, ABadChecksumIsFound) {
   ZipEntry entry = ZipEntry::deflated("a.npy", npy_text(ramp<float>({20})));
   entry.crc ^= 1;
-  EXPECT_THAT(decode_error(zip_of({entry})), HasSubstr("entry 'a.npy': is damaged"));
+  EXPECT_THAT(npz_error(zip_of({entry})), HasSubstr("entry 'a.npy': is damaged"));
 }
 
 TEST(NpzForged, TheArrayHeaderMustAgreeWithTheArchive) {
@@ -179,7 +179,7 @@ TEST(NpzForged, TheArrayHeaderMustAgreeWithTheArchive) {
   const std::string small = "(64,), }       ";
   array.replace(array.find(small), small.size(), "(80000000000,)}");
   EXPECT_THAT(
-      decode_error(zip_of({ZipEntry::deflated("a.npy", array)})),
+      npz_error(zip_of({ZipEntry::deflated("a.npy", array)})),
       HasSubstr("the array header promises 80000000000 bytes but the archive says that 64 follow it"));
 }
 
@@ -187,16 +187,16 @@ TEST(NpzForged, ZipBombsAreRefusedBeforeTheyUnpack) {
   // The archive claims more than deflate can make of so few bytes.
   ZipEntry claims = ZipEntry::deflated("a.npy", npy_text(ramp<std::uint8_t>({64})));
   claims.size = 4'000'000'000;
-  EXPECT_THAT(decode_error(zip_of({claims})), HasSubstr("4000000000 bytes cannot come from"));
+  EXPECT_THAT(npz_error(zip_of({claims})), HasSubstr("4000000000 bytes cannot come from"));
   ZipEntry stored = ZipEntry::plain("a.npy", npy_text(ramp<std::uint8_t>({64})));
   stored.size = 4'000'000'000;
-  EXPECT_THAT(decode_error(zip_of({stored})),
+  EXPECT_THAT(npz_error(zip_of({stored})),
               HasSubstr("4000000000 bytes cannot come from 192 compressed ones"));
 
   // What 300 MB of zeros deflate to is about this long; nothing looks at the bytes.
   ZipEntry zeros{"a.npy", std::string(300'000, '\0'), 8, 300'000'000, 0, UINT32_MAX};
   EXPECT_THAT(
-      decode_error(zip_of({zeros})),
+      npz_error(zip_of({zeros})),
       HasSubstr(
           "the arrays of this archive take more than 298446256 bytes, the limit for an archive of 300108"));
 
@@ -207,7 +207,7 @@ TEST(NpzForged, ZipBombsAreRefusedBeforeTheyUnpack) {
     entries.back().name = fmt::format("{}.npy", i);
     entries.back().offset_of = 0;
   }
-  EXPECT_THAT(decode_error(zip_of(entries)), HasSubstr("compressed bytes are promised but the archive has"));
+  EXPECT_THAT(npz_error(zip_of(entries)), HasSubstr("compressed bytes are promised but the archive has"));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ std::string file_of(const std::string& header, std::size_t data_bytes = 0) {
   return file + header + std::string(data_bytes, '\0');
 }
 
-std::string decode_error(const std::string& file) {
+std::string safetensors_error(const std::string& file) {
   return file_error([&] { decode_safetensors(bytes_of(file), "m.safetensors"); });
 }
 
@@ -126,51 +126,54 @@ TEST(SafetensorsForged, TruncatedFilesSaySo) {
   const std::string good = file_of(R"({"w":{"dtype":"F32","shape":[10,20],"data_offsets":[0,800]}})", 800);
   EXPECT_NO_THROW(decode_safetensors(bytes_of(good)));
   EXPECT_EQ(
-      decode_error(good.substr(0, 640)),
+      safetensors_error(good.substr(0, 640)),
       "m.safetensors: header promises 800 bytes at 68 for tensor 'w' but the file has 640; it is truncated");
-  EXPECT_THAT(decode_error(good.substr(0, 30)),
+  EXPECT_THAT(safetensors_error(good.substr(0, 30)),
               HasSubstr("a header of 60 bytes is promised but the file has 30"));
-  EXPECT_THAT(decode_error("abc"), HasSubstr("8 bytes are needed at 0 but the file has 3; it is truncated"));
-  EXPECT_THAT(decode_error(""), HasSubstr("truncated"));
+  EXPECT_THAT(safetensors_error("abc"),
+              HasSubstr("8 bytes are needed at 0 but the file has 3; it is truncated"));
+  EXPECT_THAT(safetensors_error(""), HasSubstr("truncated"));
 }
 
 TEST(SafetensorsForged, AGiantHeaderLengthTakesNoMemory) {
   std::string file(64, '\xff');
-  EXPECT_THAT(decode_error(file), HasSubstr("a header of 18446744073709551615 bytes is over the limit"));
+  EXPECT_THAT(safetensors_error(file), HasSubstr("a header of 18446744073709551615 bytes is over the limit"));
   const std::uint64_t length = 99'999'999;
   file.replace(0, 8, reinterpret_cast<const char*>(&length), 8);
-  EXPECT_THAT(decode_error(file), HasSubstr("a header of 99999999 bytes is promised but the file has 64"));
+  EXPECT_THAT(safetensors_error(file),
+              HasSubstr("a header of 99999999 bytes is promised but the file has 64"));
 }
 
 TEST(SafetensorsForged, AbsurdShapesTakeNoMemory) {
   EXPECT_THAT(
-      decode_error(file_of(R"({"w":{"dtype":"F32","shape":[1000000,1000000],"data_offsets":[0,8]}})", 8)),
+      safetensors_error(
+          file_of(R"({"w":{"dtype":"F32","shape":[1000000,1000000],"data_offsets":[0,8]}})", 8)),
       HasSubstr(
           "tensor 'w' is F32 of shape (1000000, 1000000), 4000000000000 bytes, but its data_offsets hold 8"));
-  EXPECT_THAT(
-      decode_error(file_of(R"({"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})")),
-      HasSubstr("larger than an address space"));
-  EXPECT_THAT(
-      decode_error(file_of(R"({"w":{"dtype":"U8","shape":[0,9223372036854775807,9],"data_offsets":[0,0]}})")),
-      HasSubstr("larger than an address space"));
-  EXPECT_THAT(
-      decode_error(file_of(R"({"w":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,0]}})")),
-      HasSubstr("18446744073709551615, which is too large"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":{"dtype":"U8","shape":[1e30],"data_offsets":[0,0]}})")),
+  EXPECT_THAT(safetensors_error(
+                  file_of(R"({"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})")),
+              HasSubstr("larger than an address space"));
+  EXPECT_THAT(safetensors_error(
+                  file_of(R"({"w":{"dtype":"U8","shape":[0,9223372036854775807,9],"data_offsets":[0,0]}})")),
+              HasSubstr("larger than an address space"));
+  EXPECT_THAT(safetensors_error(
+                  file_of(R"({"w":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,0]}})")),
+              HasSubstr("18446744073709551615, which is too large"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":{"dtype":"U8","shape":[1e30],"data_offsets":[0,0]}})")),
               HasSubstr("the number '1e30' in its shape"));
-  EXPECT_THAT(
-      decode_error(file_of(R"({"w":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1)),
-      HasSubstr("more than 8 numbers"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1)),
+  EXPECT_THAT(safetensors_error(
+                  file_of(R"({"w":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1)),
+              HasSubstr("more than 8 numbers"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1)),
               HasSubstr("the negative number -1 in its shape"));
 }
 
 TEST(SafetensorsForged, RangesMustCoverTheFileOnce) {
   const auto two = [](const char* a, const char* b, std::size_t bytes) {
-    return decode_error(file_of(fmt::format(R"({{"a":{{"dtype":"U8","shape":[4],"data_offsets":{}}},)"
-                                            R"("b":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
-                                            a, b),
-                                bytes));
+    return safetensors_error(file_of(fmt::format(R"({{"a":{{"dtype":"U8","shape":[4],"data_offsets":{}}},)"
+                                                 R"("b":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
+                                                 a, b),
+                                     bytes));
   };
   EXPECT_THAT(two("[0,4]", "[2,6]", 6),
               HasSubstr("tensor 'b' begins at 2, inside the tensor before it, which ends at 4"));
@@ -188,42 +191,47 @@ TEST(SafetensorsForged, RangesMustCoverTheFileOnce) {
 }
 
 TEST(SafetensorsForged, TheHeaderMustBeSoundJson) {
-  EXPECT_THAT(decode_error(file_of("[]")), HasSubstr("does not begin with '{'"));
-  EXPECT_THAT(decode_error(file_of("{\"w\":")), HasSubstr("not valid JSON (at byte"));
-  EXPECT_THAT(decode_error(file_of("{} {}")), HasSubstr("not valid JSON"));
-  EXPECT_THAT(decode_error(file_of("{\"\xff\":{}}")), HasSubstr("not valid JSON"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":3})")), HasSubstr("has a number for 'w', expected an object"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"w":{}})")),
+  EXPECT_THAT(safetensors_error(file_of("[]")), HasSubstr("does not begin with '{'"));
+  EXPECT_THAT(safetensors_error(file_of("{\"w\":")), HasSubstr("not valid JSON (at byte"));
+  EXPECT_THAT(safetensors_error(file_of("{} {}")), HasSubstr("not valid JSON"));
+  EXPECT_THAT(safetensors_error(file_of("{\"\xff\":{}}")), HasSubstr("not valid JSON"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":3})")),
+              HasSubstr("has a number for 'w', expected an object"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"w":{}})")),
               HasSubstr("two entries called 'w'"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":{"dtype":"U8","dtype":"I8"}})")),
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":{"dtype":"U8","dtype":"I8"}})")),
               HasSubstr("two fields called 'dtype'"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":{"dtype":"U8","colour":1}})")),
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":{"dtype":"U8","colour":1}})")),
               HasSubstr("unknown field 'colour'"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":{"dtype":"U8","shape":[0]}})")),
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":{"dtype":"U8","shape":[0]}})")),
               HasSubstr("tensor 'w' has no data_offsets"));
-  EXPECT_THAT(decode_error(file_of(R"({"__metadata__":{"a":"1","a":"2"}})")),
+  EXPECT_THAT(safetensors_error(file_of(R"({"__metadata__":{"a":"1","a":"2"}})")),
               HasSubstr("two entries called 'a'"));
-  EXPECT_THAT(decode_error(file_of(R"({"__metadata__":{"a":1}})")), HasSubstr("metadata 'a' is a number"));
-  EXPECT_THAT(decode_error(file_of(R"({"__metadata__":null})")), HasSubstr("has null for __metadata__"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"__metadata__":{"a":1}})")),
+              HasSubstr("metadata 'a' is a number"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"__metadata__":null})")), HasSubstr("has null for __metadata__"));
   const std::string deep = R"({"w":{"dtype":"U8","shape":)" + std::string(100'000, '[');
-  EXPECT_THAT(decode_error(file_of(deep)), HasSubstr("has a list in its shape, expected a list of numbers"));
-  EXPECT_THAT(decode_error(file_of(R"({"w":)" + std::string(100'000, '{'))), HasSubstr("not valid JSON"));
+  EXPECT_THAT(safetensors_error(file_of(deep)),
+              HasSubstr("has a list in its shape, expected a list of numbers"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"w":)" + std::string(100'000, '{'))),
+              HasSubstr("not valid JSON"));
 }
 
 TEST(SafetensorsForged, OtherDTypesAreNamed) {
   EXPECT_THAT(file_error([] { load_safetensors(fixture("float16.safetensors")); }),
               HasSubstr("tensor 'half' has dtype 'F16'; expected F64, F32, I64, I32, U8 or I8"));
-  EXPECT_THAT(decode_error(file_of("{\"a\\nb\":{\"dtype\":\"BF\\u001b[31m\"}}")),
+  EXPECT_THAT(safetensors_error(file_of("{\"a\\nb\":{\"dtype\":\"BF\\u001b[31m\"}}")),
               HasSubstr("tensor 'a\\x0ab' has dtype 'BF\\x1b[31m'"));
 }
 
 TEST(SafetensorsForged, QuantizationMustFitItsTensor) {
   const auto described = [](const std::string& text) {
     const std::string escaped = nlohmann::json(text).dump();
-    return decode_error(file_of(fmt::format(R"({{"__metadata__":{{"qconv.tensor.w":{}}},)"
-                                            R"("w":{{"dtype":"I8","shape":[2,3],"data_offsets":[0,6]}}}})",
-                                            escaped),
-                                6));
+    return safetensors_error(
+        file_of(fmt::format(R"({{"__metadata__":{{"qconv.tensor.w":{}}},)"
+                            R"("w":{{"dtype":"I8","shape":[2,3],"data_offsets":[0,6]}}}})",
+                            escaped),
+                6));
   };
   EXPECT_THAT(described("{"), HasSubstr("metadata of tensor 'w': is not valid JSON"));
   EXPECT_THAT(described("3"), HasSubstr("must be an object or null"));
@@ -258,7 +266,7 @@ TEST(SafetensorsForged, QuantizationMustFitItsTensor) {
   EXPECT_THAT(per_channel("-1", "[1]", "[0]"), HasSubstr("axis -1 is out of range"));
   EXPECT_THAT(per_channel("0", "1", "0"), HasSubstr("scale and zero_point must be lists"));
   EXPECT_THAT(
-      decode_error(file_of(
+      safetensors_error(file_of(
           R"({"__metadata__":{"qconv.tensor.ghost":)"
           R"("{\"dtype\":\"qint8\",\"scheme\":\"per_tensor_affine\",\"scale\":1,\"zero_point\":0}"}})")),
       HasSubstr("metadata of tensor 'ghost': there is no such tensor"));

@@ -22,7 +22,7 @@ Tensor activation(const Shape& sizes, DType dtype = quint8) {
   return quantize_per_tensor(Tensor::zeros(sizes, float32), 0.5, 3, dtype);
 }
 
-PackedParams packed2d(std::int64_t groups = 1, const ops::PrepackOptions& options = {}) {
+PackedParams small_conv2d(std::int64_t groups = 1, const ops::PrepackOptions& options = {}) {
   return ops::conv2d_prepack(weight({4, 2, 3, 3}), std::nullopt, 1, 1, 1, groups, options);
 }
 
@@ -141,12 +141,12 @@ TEST(PrepackErrors, AnAccumulatorThatCouldLeaveInt32) {
 }
 
 TEST(PrepackErrors, Engine) {
-  expect_error<ValueError>([] { packed2d(1, {.engine = "fbgemm"}); }, "no engine is called 'fbgemm'",
+  expect_error<ValueError>([] { small_conv2d(1, {.engine = "fbgemm"}); }, "no engine is called 'fbgemm'",
                            "native, reference");
 }
 
 TEST(RunErrors, Activation) {
-  const PackedParams packed = packed2d();
+  const PackedParams packed = small_conv2d();
   const auto run = [&](const Tensor& x) { return [&packed, x] { ops::conv2d(x, packed, 1, 0); }; };
   expect_error<TypeError>(run(Tensor::zeros({1, 2, 5, 5}, float32)), "conv2d",
                           "got float32; call quantize_per_tensor first");
@@ -171,7 +171,7 @@ TEST(RunErrors, Activation) {
 }
 
 TEST(RunErrors, OutputParameters) {
-  const PackedParams packed = packed2d();
+  const PackedParams packed = small_conv2d();
   const Tensor x = activation({1, 2, 5, 5});
   expect_error<ValueError>([&] { ops::conv2d(x, packed, 0, 0); }, "conv2d: output", "scale must be positive");
   expect_error<ValueError>([&] { ops::conv2d(x, packed, std::nan(""), 0); }, "conv2d: output",
@@ -187,16 +187,16 @@ TEST(RunErrors, OutputParameters) {
 TEST(RunErrors, PackedOfAnotherKind) {
   const Tensor x = activation({1, 2, 5, 5});
   expect_error<ValueError>([&] { ops::conv2d(x, nullptr, 1, 0); }, "conv2d", "call conv2d_prepack first");
-  expect_error<ValueError>([&] { ops::conv3d(x, packed2d(), 1, 0); }, "conv3d",
+  expect_error<ValueError>([&] { ops::conv3d(x, small_conv2d(), 1, 0); }, "conv3d",
                            "those of a conv2d, expected conv3d");
-  expect_error<ValueError>([&] { ops::conv_transpose2d(x, packed2d(), 1, 0); }, "conv_transpose2d",
+  expect_error<ValueError>([&] { ops::conv_transpose2d(x, small_conv2d(), 1, 0); }, "conv_transpose2d",
                            "those of a conv2d");
-  expect_error<ValueError>([&] { ops::conv1d_unpack(packed2d()); }, "conv1d_unpack", "those of a conv2d");
-  expect_error<ValueError>([&] { ops::conv3d_stride(packed2d()); }, "conv3d_stride", "those of a conv2d");
+  expect_error<ValueError>([&] { ops::conv1d_unpack(small_conv2d()); }, "conv1d_unpack", "those of a conv2d");
+  expect_error<ValueError>([&] { ops::conv3d_stride(small_conv2d()); }, "conv3d_stride", "those of a conv2d");
 }
 
 TEST(RunErrors, Addend) {
-  const PackedParams packed = packed2d();
+  const PackedParams packed = small_conv2d();
   const Tensor x = activation({1, 2, 5, 5});
   expect_error<ValueError>(
       [&] {
@@ -230,7 +230,7 @@ TEST(RunErrors, PaddingModes) {
 }
 
 TEST(RunErrors, Dynamic) {
-  const PackedParams packed = packed2d();
+  const PackedParams packed = small_conv2d();
   expect_error<TypeError>(
       [&] {
         ops::conv2d_dynamic(activation({1, 2, 5, 5}), packed);
