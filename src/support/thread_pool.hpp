@@ -8,7 +8,7 @@
 
 namespace qconv {
 
-/// The pool of this process: the caller's, or qconv's own on pthreadpool. The pointer keeps the pool alive
+/// The pool of this process: the caller's, or qconv's own. The pointer keeps the pool alive
 /// while it is used, even if another thread sets a new one.
 std::shared_ptr<ThreadPool> current_pool();
 
