@@ -1,5 +1,6 @@
 #include "quantize/requantization.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -28,6 +29,12 @@ Channel qnnpack_channel(double input_scale, double weight_scale, float bias, dou
   constexpr double kLimit = std::numeric_limits<std::int32_t>::max();
   return {static_cast<std::int32_t>(std::clamp(quantized, -kLimit, kLimit)), 0.0F,
           accumulator_scale * (1.0F / static_cast<float>(output_scale))};
+}
+
+float magnitude(const Channel& c, float bias_scale, std::int64_t accumulator_bound) {
+  const float sum = static_cast<float>(accumulator_bound) + std::abs(static_cast<float>(c.integer_bias));
+  const float value = (sum + std::abs(c.bias * bias_scale)) * c.multiplier;
+  return std::isnan(value) ? std::numeric_limits<float>::infinity() : value;
 }
 
 }  // namespace
@@ -59,6 +66,7 @@ Requantization make_requantization(const RequantizationInputs& in, std::int64_t 
               std::numeric_limits<std::int32_t>::max() - in.accumulator_bound,
           "{}: bias {} of output channel {} overflows int32 once quantized with scale {}", who, bias, oc,
           in.input_scale * weight_scale);
+    r.magnitude = std::max(r.magnitude, magnitude(c, r.bias_scale, in.accumulator_bound));
     r.integer_bias.push_back(c.integer_bias);
     r.bias.push_back(c.bias);
     r.multiplier.push_back(c.multiplier);

@@ -15,6 +15,14 @@ inline std::int32_t raw_zero_point(DType dtype, std::int32_t zero_point) noexcep
 }
 inline std::uint8_t raw_flip(DType dtype) noexcept { return dtype == DType::qint8 ? 0x80 : 0; }
 
+inline ByteRange byte_range(const ConvProblem& problem, const Requantization& r) noexcept {
+  const std::int32_t shift = problem.output_dtype == DType::qint8 ? 128 : 0;
+  return {.zero_point = r.zero_point + shift,
+          .lo = static_cast<std::uint8_t>(r.lo + shift),
+          .hi = static_cast<std::uint8_t>(r.hi + shift),
+          .flip = raw_flip(problem.output_dtype)};
+}
+
 /// The part of an epilogue that is the same for every output channel; the arrays are null.
 inline Epilogue common_epilogue(const ConvProblem& problem, const Requantization& r) noexcept {
   return {.initial = nullptr,
@@ -27,7 +35,9 @@ inline Epilogue common_epilogue(const ConvProblem& problem, const Requantization
           .hi = static_cast<float>(r.hi - r.zero_point),
           .addend_zero_point = raw_zero_point(problem.output_dtype, r.addend_zero_point),
           .addend_flip = raw_flip(problem.output_dtype),
-          .addend_multiplier = r.addend_multiplier};
+          .addend_multiplier = r.addend_multiplier,
+          .bytes = byte_range(problem, r),
+          .bounded = !has_add(problem.post_op) && r.magnitude < 0x1p30F};
 }
 
 }  // namespace qconv::engines

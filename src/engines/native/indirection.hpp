@@ -8,31 +8,73 @@
 
 namespace qconv::engines {
 
-/// Where each output of a sub-convolution reads its taps. The three dimensions are independent, so one small
-/// table per dimension holds it, whatever the padding mode: `source(d, i, t)` is the byte offset that tap t
-/// contributes to output i, or -1 when the tap reads zero padding.
+/// Neighbouring outputs of one output line.
+struct Segment {
+  std::int64_t line;  ///< these two count from the first of a chunk
+  std::int64_t x;
+  std::int64_t count;
+};
+
+/// Where the outputs of a sub-convolution read their taps. A line is a row of output pixels along the width, a plane
+/// the lines of one image and output depth. A row tap is a combination of a depth and a height tap: it reads one line
+/// of the input. Pointwise convolutions are a single line that runs through all images.
 class Indirection {
  public:
-  Indirection(const ConvProblem& problem, const SubConvolution& part);
+  /// With `whole_rows` the width taps are read as one, from lines that a PaddedLines has made.
+  Indirection(const ConvProblem& problem, const SubConvolution& part, bool whole_rows);
 
-  /// Outputs of this part along dimension `d`, and in one image.
-  std::int64_t count(std::size_t d) const noexcept { return counts_[d]; }
-  std::int64_t rows() const noexcept { return counts_[0] * counts_[1] * counts_[2]; }
-  std::int64_t taps() const noexcept { return taps_[0] * taps_[1] * taps_[2]; }
+  std::int64_t planes() const noexcept { return planes_; }
+  std::int64_t lines() const noexcept { return lines_; }  ///< in a plane
+  std::int64_t width() const noexcept { return width_; }  ///< outputs in a line
+  std::int64_t row_taps() const noexcept { return taps_[0] * taps_[1]; }
+  std::int64_t taps() const noexcept { return row_taps() * taps_[2]; }
+  /// Whether some output reads a tap in zero padding.
+  bool reads_padding() const noexcept { return reads_padding_; }
 
-  /// Fills, for the output rows [first, first + count), the pointer table of the kernels ([tap][tile_rows]
-  /// for each tile of `tile_rows` rows) and the offsets of their output pixels within the image.
-  void fill(std::int64_t first, std::int64_t count, std::int64_t tile_rows, const std::uint8_t* image,
-            const std::uint8_t* zeros, const std::uint8_t** pixels, std::int64_t* output_offsets) const;
+  /// The input lines of the output lines [first, first + count) of a plane: [line][row tap], null in zero padding.
+  void input_lines(std::int64_t plane, std::int64_t first, std::int64_t count, const std::uint8_t* input,
+                   const std::uint8_t** to) const;
+
+  /// Offset of the first output of a line.
+  std::int64_t output_line(std::int64_t plane, std::int64_t line) const;
+
+  /// What a tile's pointers are made of: `lines` as above; positions count from output `first_x` of the line;
+  /// `zeros` is where a tap in zero padding reads.
+  struct Source {
+    const std::uint8_t* const* lines;
+    std::int64_t first_x;
+    const std::uint8_t* zeros;
+  };
+  /// Pointers of a tile, `rows` outputs in all: [tap][row], and each tap's index. With `skip`, taps that lie in the
+  /// padding for the whole tile are left out. Returns how many there are.
+  std::size_t fill(const Source& source, const std::vector<Segment>& segments, std::size_t rows, bool skip,
+                   const std::uint8_t** pixels, std::uint32_t* tap_indices) const;
+
+  /// The offset of output x from the first of its line.
+  std::int64_t output_offset(std::int64_t x) const noexcept { return x * output_step_; }
 
  private:
-  void fill_row(const std::array<std::int64_t, 3>& at, std::int64_t tile_rows, const std::uint8_t* image,
-                const std::uint8_t* zeros, const std::uint8_t** pixels) const;
+  bool fill_tap(const Source& source, const std::vector<Segment>& segments, std::int64_t row_tap,
+                std::int64_t width_tap, const std::uint8_t** pixels) const;
 
-  std::array<std::int64_t, 3> counts_{};
-  std::array<std::int64_t, 3> taps_{};
-  std::array<std::vector<std::int64_t>, 3> sources_;  // [output][tap]
-  std::array<std::vector<std::int64_t>, 3> outputs_;  // offset of output i
+  std::int64_t planes_ = 1;
+  std::int64_t lines_ = 1;
+  std::int64_t width_ = 1;
+  std::array<std::int64_t, 3> taps_{1, 1, 1};
+  bool reads_padding_ = false;
+  std::int64_t depths_ = 1;  // output depths of an image
+  // Bytes.
+  std::int64_t input_image_ = 0;
+  std::array<std::vector<std::int64_t>, 2> rows_;  // depth, height: [output][tap], -1 in zero padding
+  std::int64_t input_step_ = 0;                    // from one output's tap to the next output's
+  std::vector<std::int64_t> width_offsets_;        // [tap], of output 0
+  std::int64_t inside_begin_ = 0;                  // outputs whose width taps are all in the line ...
+  std::int64_t inside_end_ = 0;                    // ... end before this
+  std::vector<std::int64_t> widths_;               // [output][tap], -1 in zero padding
+  std::int64_t output_image_ = 0;
+  std::array<std::vector<std::int64_t>, 2> output_rows_;  // depth, height
+  std::int64_t output_begin_ = 0;
+  std::int64_t output_step_ = 0;
 };
 
 }  // namespace qconv::engines

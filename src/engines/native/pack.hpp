@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engines/engine.hpp"
@@ -15,32 +16,63 @@ struct ColumnBlock {
   std::int64_t group;
   std::int64_t first;    ///< output channel, counted over all groups
   std::int64_t columns;  ///< 1 to the kernel's columns
+  const igemm::Kernel* kernel;
+  std::size_t lane;  ///< where its columns start in arrays of whole vectors
 };
 
 /// The weights of one sub-convolution.
 struct PackedPart {
   SubConvolution part;
+  std::int64_t taps;                       ///< as packed: a whole kernel row is one with PackedIgemm::whole_rows
   std::vector<std::size_t> block_offsets;  ///< into PackedIgemm::values, per column block
-  std::vector<std::int32_t> sums;          ///< per output channel: the sum of this part's weights
+  std::vector<std::int32_t> tap_sums;      ///< [tap][lane of all blocks]: sums of the weights of one tap
+  std::vector<std::int32_t> sums;          ///< [lane]: the same over all taps
 };
 
-/// Weights in the order in which the indirect GEMM kernels read them. Groups narrower than a vector are
-/// merged: m groups become one whose weights are zero across the old borders, so that a vector is filled with
-/// the channels of m groups.
+/// Weights in the order in which the indirect GEMM and the grouped kernels read them.
+///
+/// Groups of as many channels out as in, few of each, take the grouped kernels, many groups to a block. Other groups
+/// narrower than a vector are merged: m groups become one whose weights are zero across the old borders, so that a
+/// vector is filled with the channels of m groups.
+///
+/// With few input channels, a row of the kernel is one tap (`whole_rows`): it is contiguous in a channels-last
+/// input, so that no step of four bytes is left half empty.
 struct PackedIgemm final : PackedWeights {
   ConvGeometry geometry;
-  const igemm::Kernel* kernel_row = nullptr;
-  std::int64_t groups = 1;  ///< after merging
-  std::int64_t in_channels_per_group = 1;
-  std::vector<std::int32_t> zero_points;  ///< per output channel; empty when all are 0
+  bool whole_rows = false;
+  std::int64_t groups = 1;                  ///< after merging; of the grouped kernels, blocks
+  std::int64_t in_channels_per_group = 1;   ///< of such a group
+  std::int64_t tap_channels = 1;            ///< bytes that a pixel reads at each tap
+  std::size_t lanes = 0;                    ///< columns of all blocks, each in whole vectors
+  std::int64_t tile_rows = 1;               ///< most output pixels that every block's kernel takes
+  std::vector<std::int32_t> zero_points;    ///< per output channel; empty when all are 0
   std::vector<ColumnBlock> blocks;
   std::vector<PackedPart> parts;
+  std::vector<std::uint8_t> spread;         ///< igemm::Args::spread
+  std::size_t steps = 0;                    ///< igemm::Args::steps
   AlignedBuffer<std::int8_t> values;
 
-  std::string kernel() const override { return kernel_row->name; }
+  std::string kernel() const override { return blocks.front().kernel->name; }
+
+  /// Calls f(output channel, its lane) for all of them.
+  template <class F>
+  void for_each_column(const F& f) const {
+    for (const ColumnBlock& block : blocks) {
+      for (std::int64_t c = 0; c < block.columns; ++c) {
+        f(static_cast<std::size_t>(block.first + c),
+          block.lane + block.kernel->position(static_cast<std::size_t>(c)));
+      }
+    }
+  }
+};
+
+/// The kernels of an instruction set that pack_igemm chooses from.
+struct IgemmKernels {
+  std::span<const igemm::Kernel> igemm;
+  std::span<const igemm::Kernel> grouped;
 };
 
 std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, const WeightView& weights,
-                                              const igemm::Kernel& kernel);
+                                              const IgemmKernels& kernels);
 
 }  // namespace qconv::engines

@@ -110,17 +110,10 @@ class PreparedDepthwise final : public Prepared {
     plan.first_width = *least;
     const std::int64_t last = (plan.counts[2] - 1) * width.stride + *most;
     for (std::int64_t i = plan.first_width; i <= last; ++i) {
-      const std::int64_t at = padded_index_or_zero(mode, i, in[2]);
+      const std::int64_t at = padded_index_or_none(mode, i, in[2]);
       plan.widths.push_back(at < 0 ? -1 : at * g.in_channels);
     }
     return plan;
-  }
-
-  // With a stride, positions between the outer ones may be read by no tap and lie beyond what the padding
-  // mode defines.
-  static std::int64_t padded_index_or_zero(PaddingMode mode, std::int64_t i, std::int64_t size) {
-    const std::int64_t at = padded_index(mode, i, size);
-    return at < size ? std::max<std::int64_t>(at, -1) : -1;
   }
 
   void run_task(const RunArgs& args, std::size_t task) const {

@@ -1,10 +1,12 @@
 #include "engines/native/prepared_igemm.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 
 #include "engines/native/epilogue.hpp"
 #include "engines/native/indirection.hpp"
+#include "engines/native/padded_lines.hpp"
+#include "engines/native/tiling.hpp"
 
 namespace qconv::engines {
 namespace {
@@ -13,15 +15,32 @@ namespace {
 struct PartPlan {
   const PackedPart* packed;
   Indirection indirection;
-  std::vector<std::int32_t> initial;  // accumulator start, per padded output channel
-  std::int64_t chunks;                // row chunks in one image
+  std::optional<PaddedLines> padded;  // of convolutions that take kernel rows whole
+  std::vector<std::int32_t> initial;  // accumulator start, per lane
+  bool skip;                          // taps that are all padding
+  Chunks chunks;
+  std::size_t first_task;
+};
+
+// One tile of a task: what the kernel gets for every block of columns.
+struct TilePlan {
+  std::size_t rows;
+  std::size_t first_row;  // of the task
+  std::size_t taps;
+  std::size_t first_pixel;
 };
 
 // Memory of one thread, kept between calls.
 struct Scratch {
+  std::vector<const std::uint8_t*> lines;
   std::vector<const std::uint8_t*> pixels;
+  std::vector<std::uint32_t> tap_indices;
   std::vector<std::int64_t> output_offsets;
   std::vector<std::int32_t> row_sums;
+  std::vector<Segment> segments;
+  std::vector<TilePlan> tiles;
+  AlignedBuffer<std::uint8_t> padded;
+  AlignedBuffer<std::int32_t> initial;
 };
 
 Scratch& scratch() {
@@ -29,33 +48,36 @@ Scratch& scratch() {
   return memory;
 }
 
+template <class T>
+void grow(AlignedBuffer<T>& buffer, std::size_t count) {
+  if (buffer.size() < count) buffer = AlignedBuffer<T>(count);
+}
+
 class PreparedIgemm final : public Prepared {
  public:
-  PreparedIgemm(std::shared_ptr<const PackedIgemm> weights, const ConvProblem& problem,
-                const Requantization& r)
+  PreparedIgemm(std::shared_ptr<const PackedIgemm> weights, const ConvProblem& problem, const Requantization& r)
       : weights_(std::move(weights)),
-        kernel_(*weights_->kernel_row),
-        run_(problem.input_dtype == DType::qint8 ? kernel_.run_signed : kernel_.run_unsigned),
-        problem_(problem) {
-    const std::size_t block_columns = kernel_.columns;
-    const std::size_t padded = weights_->blocks.size() * block_columns;
-    bias_.resize(padded);
-    multiplier_.resize(padded, 1.0F);
-    if (!weights_->zero_points.empty()) zero_points_.resize(padded);
-    for_each_column([&](std::size_t oc, std::size_t at) {
-      bias_[at] = r.bias[oc];
-      multiplier_[at] = r.multiplier[oc];
-      if (!zero_points_.empty()) zero_points_[at] = weights_->zero_points[oc];
+        problem_(problem),
+        signed_(problem.input_dtype == DType::qint8),
+        input_zero_point_(raw_zero_point(problem.input_dtype, r.input_zero_point)) {
+    bias_.resize(weights_->lanes);
+    multiplier_.resize(weights_->lanes, 1.0F);
+    if (!weights_->zero_points.empty()) zero_points_.resize(weights_->lanes);
+    weights_->for_each_column([&](std::size_t oc, std::size_t lane) {
+      bias_[lane] = r.bias[oc];
+      multiplier_[lane] = r.multiplier[oc];
+      if (!zero_points_.empty()) zero_points_[lane] = weights_->zero_points[oc];
     });
     epilogue_ = common_epilogue(problem, r);
-    const std::int32_t input_zero_point = raw_zero_point(problem.input_dtype, r.input_zero_point);
     // In memory the padding holds the zero point as the input's own bytes do.
-    zeros_.assign(static_cast<std::size_t>(problem.geometry.in_channels),
-                  static_cast<std::uint8_t>(r.input_zero_point));
+    const auto zero_byte = static_cast<std::uint8_t>(r.input_zero_point);
+    zeros_.assign(static_cast<std::size_t>(std::max(problem.geometry.in_channels, weights_->tap_channels)), zero_byte);
     for (const PackedPart& part : weights_->parts) {
-      PartPlan plan{&part, Indirection(problem, part.part), {}, 0};
-      if (plan.indirection.rows() == 0) continue;
-      plan.initial = initial_sums(part, r, input_zero_point, padded);
+      PartPlan plan{&part, Indirection(problem, part.part, weights_->whole_rows), {}, {}, false, {}, 0};
+      if (plan.indirection.planes() * plan.indirection.lines() * plan.indirection.width() == 0) continue;
+      if (weights_->whole_rows) plan.padded.emplace(problem, part.part, zero_byte);
+      plan.initial = initial_sums(part, r);
+      plan.skip = plan.indirection.reads_padding() && zero_points_.empty();
       parts_.push_back(std::move(plan));
     }
     plan_tasks();
@@ -68,151 +90,183 @@ class PreparedIgemm final : public Prepared {
   }
 
  private:
-  // Calls f(output channel, its index in arrays padded to whole tiles).
-  template <class F>
-  void for_each_column(const F& f) const {
-    for (std::size_t b = 0; b < weights_->blocks.size(); ++b) {
-      const ColumnBlock& block = weights_->blocks[b];
-      for (std::int64_t c = 0; c < block.columns; ++c) {
-        const std::size_t position =
-            kernel_.position(static_cast<std::size_t>(c), static_cast<std::size_t>(block.columns));
-        f(static_cast<std::size_t>(block.first + c), b * kernel_.columns + position);
-      }
-    }
-  }
-
   // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + taps channels za zw; all but the terms with a are
   // known now. Modulo 2^32 throughout: the whole is exact, its terms need not be.
-  std::vector<std::int32_t> initial_sums(const PackedPart& part, const Requantization& r,
-                                         std::int32_t input_zero_point, std::size_t padded) const {
-    std::vector<std::int32_t> initial(padded);
-    const auto za = static_cast<std::uint32_t>(input_zero_point);
-    const auto products = static_cast<std::uint32_t>(taps(part.part) * weights_->in_channels_per_group);
-    for_each_column([&](std::size_t oc, std::size_t at) {
+  std::vector<std::int32_t> initial_sums(const PackedPart& part, const Requantization& r) const {
+    std::vector<std::int32_t> initial(weights_->lanes);
+    const auto za = static_cast<std::uint32_t>(input_zero_point_);
+    const auto products = static_cast<std::uint32_t>(part.taps * weights_->tap_channels);
+    weights_->for_each_column([&](std::size_t oc, std::size_t lane) {
       std::uint32_t sum =
-          static_cast<std::uint32_t>(r.integer_bias[oc]) - za * static_cast<std::uint32_t>(part.sums[oc]);
-      if (!weights_->zero_points.empty())
-        sum += products * za * static_cast<std::uint32_t>(weights_->zero_points[oc]);
-      initial[at] = static_cast<std::int32_t>(sum);
+          static_cast<std::uint32_t>(r.integer_bias[oc]) - za * static_cast<std::uint32_t>(part.sums[lane]);
+      if (!zero_points_.empty()) sum += products * za * static_cast<std::uint32_t>(zero_points_[lane]);
+      initial[lane] = static_cast<std::int32_t>(sum);
     });
     return initial;
   }
 
-  // Cuts the work: rows into chunks whose pointers and pixels stay in the first-level cache's reach, column
-  // blocks into ranges when the rows alone give too few tasks.
+  // Cuts the work: outputs into chunks whose pointers and pixels stay within the caches' reach, and column blocks into
+  // ranges. The larger of input and weights is cut first, so that it is not read again for every part of the other.
   void plan_tasks() {
     constexpr std::int64_t kPointers = 4096;
-    const auto tile = static_cast<std::int64_t>(kernel_.rows);
-    std::int64_t most_taps = 1;
-    std::int64_t most_rows = 1;
-    for (const PartPlan& part : parts_) {
-      most_taps = std::max(most_taps, part.indirection.taps());
-      most_rows = std::max(most_rows, part.indirection.rows());
-    }
-    const std::int64_t tiles_in_cache = std::clamp<std::int64_t>(kPointers / (most_taps * tile), 1, 32);
-    // Enough row chunks for a few threads, even of a small image.
-    const std::int64_t tiles_for_threads = std::max<std::int64_t>(1, most_rows * problem_.batch / tile / 16);
-    chunk_rows_ = tile * std::min(tiles_in_cache, tiles_for_threads);
-    std::size_t row_tasks = 0;
+    constexpr std::int64_t kMostRows = 192;
+    constexpr std::int64_t kEnoughTasks = 16;
+    const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
+    const bool weights_first = static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
+    ranges_ = weights_first ? static_cast<std::size_t>(std::min(blocks, kEnoughTasks)) : 1;
+    std::int64_t row_tasks = 0;
     for (PartPlan& part : parts_) {
-      part.chunks = (part.indirection.rows() + chunk_rows_ - 1) / chunk_rows_;
-      row_tasks += static_cast<std::size_t>(part.chunks * problem_.batch);
+      const Indirection& i = part.indirection;
+      const std::int64_t rows = i.planes() * i.lines() * i.width();
+      const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
+      const std::int64_t wanted = rows * static_cast<std::int64_t>(ranges_) / kEnoughTasks;
+      part.chunks = Chunks(i, std::max(weights_->tile_rows, std::min({wanted, cached, kMostRows})));
+      part.first_task = static_cast<std::size_t>(row_tasks);
+      row_tasks += part.chunks.count();
     }
-    constexpr std::size_t kEnoughTasks = 32;
-    const std::size_t blocks = weights_->blocks.size();
-    ranges_ = std::clamp<std::size_t>(kEnoughTasks / std::max<std::size_t>(row_tasks, 1), 1, blocks);
-    task_count_ = row_tasks * ranges_;
+    if (!weights_first && row_tasks > 0) {
+      ranges_ = static_cast<std::size_t>(std::clamp<std::int64_t>(kEnoughTasks / row_tasks, 1, blocks));
+    }
+    task_count_ = static_cast<std::size_t>(row_tasks) * ranges_;
   }
 
   void run_task(const RunArgs& args, std::size_t task) const {
     const std::size_t range = task % ranges_;
-    auto row_task = static_cast<std::int64_t>(task / ranges_);
-    for (const PartPlan& part : parts_) {
-      const std::int64_t tasks = part.chunks * problem_.batch;
-      if (row_task < tasks)
-        return run_chunk(args, part, row_task / part.chunks, row_task % part.chunks, range);
-      row_task -= tasks;
-    }
-  }
-
-  void run_chunk(const RunArgs& args, const PartPlan& part, std::int64_t n, std::int64_t chunk,
-                 std::size_t range) const {
-    const Spatial out = problem_.output();
-    const Spatial& in = problem_.input;
-    const std::int64_t first = chunk * chunk_rows_;
-    const std::int64_t rows = std::min(chunk_rows_, part.indirection.rows() - first);
-    const auto tile = static_cast<std::int64_t>(kernel_.rows);
-    const std::int64_t tap_count = part.indirection.taps();
-    Scratch& memory = scratch();
-    memory.pixels.resize(static_cast<std::size_t>((rows + tile - 1) / tile * tile * tap_count));
-    memory.output_offsets.resize(static_cast<std::size_t>(rows));
-    memory.row_sums.resize(static_cast<std::size_t>(rows));
-    const auto* image = static_cast<const std::uint8_t*>(args.input) +
-                        n * in[0] * in[1] * in[2] * problem_.geometry.in_channels;
-    part.indirection.fill(first, rows, tile, image, zeros_.data(), memory.pixels.data(),
-                          memory.output_offsets.data());
-
-    const std::int64_t out_image = n * out[0] * out[1] * out[2] * problem_.geometry.out_channels;
-    igemm::Args call{};
-    call.taps = static_cast<std::size_t>(tap_count);
-    call.channels = static_cast<std::size_t>(weights_->in_channels_per_group);
-    call.epilogue = epilogue_;
+    const std::size_t row_task = task / ranges_;
+    const auto next = std::upper_bound(parts_.begin(), parts_.end(), row_task,
+                                       [](std::size_t t, const PartPlan& part) { return t < part.first_task; });
+    const PartPlan& part = *std::prev(next);
+    plan_tiles(args, part, part.chunks.chunk(static_cast<std::int64_t>(row_task - part.first_task)));
     const std::size_t blocks = weights_->blocks.size();
     std::int64_t summed_group = -1;
     for (std::size_t b = range * blocks / ranges_; b < (range + 1) * blocks / ranges_; ++b) {
-      const ColumnBlock& block = weights_->blocks[b];
-      call.columns = static_cast<std::size_t>(block.columns);
-      call.channel_offset = static_cast<std::size_t>(block.group * weights_->in_channels_per_group);
-      call.weights = weights_->values.data() + part.packed->block_offsets[b];
-      call.output = static_cast<std::uint8_t*>(args.output) + out_image + block.first;
-      call.addend =
-          args.addend ? static_cast<const std::uint8_t*>(args.addend) + out_image + block.first : nullptr;
-      call.epilogue.initial = part.initial.data() + b * kernel_.columns;
-      call.epilogue.bias = bias_.data() + b * kernel_.columns;
-      call.epilogue.multiplier = multiplier_.data() + b * kernel_.columns;
-      if (!zero_points_.empty()) {
-        call.epilogue.weight_zero_points = zero_points_.data() + b * kernel_.columns;
-        if (block.group != summed_group) sum_rows(memory, rows, tap_count, block.group);
-        summed_group = block.group;
+      if (!zero_points_.empty() && weights_->blocks[b].group != summed_group) {
+        summed_group = weights_->blocks[b].group;
+        sum_rows(scratch(), summed_group);
       }
-      for (std::int64_t row = 0; row < rows; row += tile) {
-        call.rows = static_cast<std::size_t>(std::min(tile, rows - row));
-        call.pixels = memory.pixels.data() + row * tap_count;
-        call.output_offsets = memory.output_offsets.data() + row;
-        call.row_sums = memory.row_sums.data() + row;
-        run_(call);
-      }
+      run_block(args, part, b);
     }
   }
 
-  // The sum of what each row reads of one group, for weights with zero points.
-  void sum_rows(Scratch& memory, std::int64_t rows, std::int64_t tap_count, std::int64_t group) const {
-    const auto tile = static_cast<std::int64_t>(kernel_.rows);
-    const std::int64_t channels = weights_->in_channels_per_group;
-    const std::uint8_t flip = raw_flip(problem_.input_dtype);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const std::uint8_t** pixels = memory.pixels.data() + r / tile * tile * tap_count + r % tile;
-      std::int32_t sum = 0;
-      for (std::int64_t t = 0; t < tap_count; ++t) {
-        const std::uint8_t* p = pixels[t * tile] + group * channels;
-        for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
+  // The pointers and offsets of all tiles of a chunk.
+  void plan_tiles(const RunArgs& args, const PartPlan& part, const Chunk& chunk) const {
+    const Indirection& indirection = part.indirection;
+    const auto* input = static_cast<const std::uint8_t*>(args.input);
+    Scratch& memory = scratch();
+    memory.lines.resize(static_cast<std::size_t>(chunk.lines * indirection.row_taps()));
+    Indirection::Source source{memory.lines.data(), chunk.first_x, zeros_.data()};
+    if (part.padded) {
+      grow(memory.padded, part.padded->bytes(chunk.lines, chunk.width));
+      part.padded->copy(chunk, input, memory.padded.data(), memory.lines.data());
+      source.first_x = 0;
+    } else {
+      indirection.input_lines(chunk.plane, chunk.first_line, chunk.lines, input, memory.lines.data());
+    }
+    const auto taps = static_cast<std::size_t>(indirection.taps());
+    const auto rows = static_cast<std::size_t>(chunk.lines * chunk.width);
+    memory.pixels.resize(rows * taps);
+    memory.output_offsets.resize(rows);
+    memory.tiles.clear();
+    memory.tap_indices.clear();
+    std::size_t row = 0;
+    for_each_tile(chunk, weights_->tile_rows, memory.segments, [&](const auto& segments, std::size_t tile_rows) {
+      TilePlan tile{tile_rows, row, 0, row * taps};
+      memory.tap_indices.resize(memory.tap_indices.size() + taps);
+      tile.taps = indirection.fill(source, segments, tile_rows, part.skip, memory.pixels.data() + tile.first_pixel,
+                                   memory.tap_indices.data() + memory.tap_indices.size() - taps);
+      for (const Segment& s : segments) {
+        const std::int64_t line = indirection.output_line(chunk.plane, chunk.first_line + s.line);
+        for (std::int64_t i = 0; i < s.count; ++i) {
+          memory.output_offsets[row++] = line + indirection.output_offset(chunk.first_x + s.x + i);
+        }
       }
-      memory.row_sums[static_cast<std::size_t>(r)] = sum;
+      memory.tiles.push_back(tile);
+    });
+  }
+
+  void run_block(const RunArgs& args, const PartPlan& part, std::size_t b) const {
+    const ColumnBlock& block = weights_->blocks[b];
+    const igemm::Function kernel = signed_ ? block.kernel->run_signed : block.kernel->run_unsigned;
+    const auto taps = static_cast<std::size_t>(part.indirection.taps());
+    Scratch& memory = scratch();
+    igemm::Args call{};
+    call.columns = static_cast<std::size_t>(block.columns);
+    call.channels = static_cast<std::size_t>(weights_->tap_channels);
+    call.channel_offset = static_cast<std::size_t>(block.group * weights_->in_channels_per_group);
+    call.weights = weights_->values.data() + part.packed->block_offsets[b];
+    call.tap_bytes = weights_->steps * block.kernel->columns * igemm::kStep;
+    call.spread = weights_->spread.data();
+    call.steps = weights_->steps;
+    call.output = static_cast<std::uint8_t*>(args.output) + block.first;
+    call.addend = args.addend ? static_cast<const std::uint8_t*>(args.addend) + block.first : nullptr;
+    call.epilogue = epilogue_;
+    call.epilogue.bias = bias_.data() + block.lane;
+    call.epilogue.multiplier = multiplier_.data() + block.lane;
+    if (!zero_points_.empty()) call.epilogue.weight_zero_points = zero_points_.data() + block.lane;
+    std::size_t first_tap = 0;
+    for (const TilePlan& tile : memory.tiles) {
+      call.rows = tile.rows;
+      call.taps = tile.taps;
+      call.pixels = memory.pixels.data() + tile.first_pixel;
+      call.tap_indices = memory.tap_indices.data() + first_tap;
+      call.output_offsets = memory.output_offsets.data() + tile.first_row;
+      if (!zero_points_.empty()) call.row_sums = memory.row_sums.data() + tile.first_row;
+      call.epilogue.initial = tile.taps == taps ? part.initial.data() + block.lane
+                                                : initial_without(part, block, call, memory.initial);
+      kernel(call);
+      first_tap += taps;
+    }
+  }
+
+  // The accumulator start of a tile that leaves out taps: these would have read zero points, so that their part of
+  // the correction goes, too.
+  const std::int32_t* initial_without(const PartPlan& part, const ColumnBlock& block, const igemm::Args& call,
+                                      AlignedBuffer<std::int32_t>& to) const {
+    grow(to, block.kernel->columns);
+    std::copy_n(part.initial.data() + block.lane, block.kernel->columns, to.data());
+    std::size_t kept = 0;
+    for (std::uint32_t tap = 0; tap < static_cast<std::uint32_t>(part.packed->taps); ++tap) {
+      if (kept < call.taps && call.tap_indices[kept] == tap) {
+        ++kept;
+        continue;
+      }
+      const std::int32_t* sums = part.packed->tap_sums.data() + tap * weights_->lanes + block.lane;
+      for (std::size_t c = 0; c < block.kernel->columns; ++c) {
+        to[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[c]) +
+                                          static_cast<std::uint32_t>(input_zero_point_) *
+                                              static_cast<std::uint32_t>(sums[c]));
+      }
+    }
+    return to.data();
+  }
+
+  // The sum of what each row reads of one group, for weights with zero points.
+  void sum_rows(Scratch& memory, std::int64_t group) const {
+    const std::int64_t channels = weights_->tap_channels;
+    const std::uint8_t flip = raw_flip(problem_.input_dtype);
+    memory.row_sums.assign(memory.output_offsets.size(), 0);
+    for (const TilePlan& tile : memory.tiles) {
+      const std::uint8_t* const* pixels = memory.pixels.data() + tile.first_pixel;
+      for (std::size_t i = 0; i < tile.taps * tile.rows; ++i) {
+        const std::uint8_t* p = pixels[i] + group * weights_->in_channels_per_group;
+        std::int32_t sum = 0;
+        for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
+        memory.row_sums[tile.first_row + i % tile.rows] += sum;
+      }
     }
   }
 
   std::shared_ptr<const PackedIgemm> weights_;
-  const igemm::Kernel& kernel_;
-  igemm::Function run_;
   ConvProblem problem_;
-  std::vector<float> bias_;  // these three padded to whole tiles
+  bool signed_;
+  std::int32_t input_zero_point_;  // as the kernels read the input, unsigned
+  std::vector<float> bias_;        // these three per lane
   std::vector<float> multiplier_;
   std::vector<std::int32_t> zero_points_;  // empty when all are 0
   Epilogue epilogue_{};
-  std::vector<std::uint8_t> zeros_;  // one pixel of padding
+  std::vector<std::uint8_t> zeros_;  // what a tap in zero padding reads
   std::vector<PartPlan> parts_;
-  std::int64_t chunk_rows_ = 0;
-  std::size_t ranges_ = 1;  // of column blocks, per row chunk
+  std::size_t ranges_ = 1;  // of column blocks, per chunk
   std::size_t task_count_ = 0;
 };
 

@@ -6,6 +6,8 @@
 
 #include <immintrin.h>
 
+#include "engines/native/kernels/epilogue.hpp"
+
 namespace qconv::engines::simd {
 namespace {
 
@@ -18,17 +20,36 @@ struct Avx2 {
   };
   using Accumulator = __m256i;
   using Weights = Halves;
+  using Bytes = __m256i;
 
   static __m256i load_sums(const std::int32_t* p) noexcept {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static void store_sums(std::int32_t* p, __m256i sums) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), sums);
   }
   static __m256 load_floats(const float* p) noexcept { return _mm256_loadu_ps(p); }
   static Halves load_weights(const std::int8_t* p) noexcept {
     const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
   }
+  /// Activations are unsigned; signed ones become so by adding 128, which the input zero point counts, too.
+  template <bool Signed>
   static Halves broadcast(std::uint32_t word) noexcept {
-    const __m256i a = _mm256_set1_epi32(static_cast<int>(word));
+    const __m256i a = _mm256_set1_epi32(static_cast<int>(Signed ? word ^ 0x80808080U : word));
+    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
+  }
+  // Grouped: a block of channels as it is in memory, and its bytes spread to the lanes that want them.
+  template <bool Signed>
+  static __m256i load_pixel(const std::uint8_t* p, std::size_t count) noexcept {
+    const __m256i a = load_bytes(p, count);
+    return Signed ? _mm256_xor_si256(a, _mm256_set1_epi8(static_cast<char>(0x80))) : a;
+  }
+  static __m256i load_positions(const std::uint8_t* p) noexcept {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Halves spread(__m256i bytes, __m256i positions) noexcept {
+    const __m256i a = _mm256_shuffle_epi8(bytes, positions);
     return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
   }
   static __m256i dot(__m256i sum, const Halves& a, const Halves& w) noexcept {
@@ -44,13 +65,9 @@ struct Avx2 {
     return _mm256_mul_ps(_mm256_fmadd_ps(bias, _mm256_set1_ps(bias_scale), _mm256_cvtepi32_ps(sum)),
                          multiplier);
   }
-  static __m256 add_bytes(__m256 value, const std::uint8_t* p, std::size_t count, std::uint8_t flip,
-                          std::int32_t zero_point, float multiplier) noexcept {
-    std::uint64_t word = 0;
-    std::memcpy(&word, p, count);
-    const __m128i bytes = _mm_xor_si128(_mm_cvtsi64_si128(static_cast<long long>(word)),
-                                        _mm_set1_epi8(static_cast<char>(flip)));
-    const __m256i centred = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(zero_point));
+  static __m256 add_integers(__m256 value, __m256i integers, std::int32_t zero_point,
+                             float multiplier) noexcept {
+    const __m256i centred = _mm256_sub_epi32(integers, _mm256_set1_epi32(zero_point));
     return _mm256_add_ps(value, _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(multiplier)));
   }
   /// NaN becomes `lo`: max and min return their second operand then.
@@ -60,19 +77,54 @@ struct Avx2 {
   static __m256i round(__m256 value) noexcept {
     return _mm256_cvtps_epi32(_mm256_round_ps(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static void store_bytes(std::uint8_t* p, std::size_t count, __m256i value,
-                          std::int32_t zero_point) noexcept {
-    const __m256i shifted = _mm256_add_epi32(value, _mm256_set1_epi32(zero_point));
-    // The low byte of each lane, gathered into the low 4 bytes of each half.
-    const __m256i low_bytes = _mm256_set1_epi32(0x0c080400);
-    const __m256i packed = _mm256_shuffle_epi8(shifted, low_bytes);
-    const std::uint64_t lower = static_cast<std::uint32_t>(_mm256_extract_epi32(packed, 0));
-    const std::uint64_t upper = static_cast<std::uint32_t>(_mm256_extract_epi32(packed, 4));
-    const std::uint64_t word = lower | upper << 32;
-    if (count == kLanes) {
-      std::memcpy(p, &word, kLanes);
+
+  static constexpr bool kRoundsAll = true;  // whatever fits int32, not only what fits a byte
+
+  // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in a
+  // lane of its own, and stored.
+  template <int N>
+  static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
+                         __m256i (&to)[N]) noexcept {
+    static_assert(N == 1 || N == 2 || N == 4);
+    const __m256i bytes = _mm256_xor_si256(load_bytes(p, count), _mm256_set1_epi8(static_cast<char>(flip)));
+    if constexpr (N == 1) {
+      to[0] = _mm256_cvtepu8_epi32(_mm256_castsi256_si128(bytes));
     } else {
-      std::memcpy(p, &word, count);
+      // Four dwords of the bytes 4 v to 4 v + 3 of either half; two vectors have but 8 bytes in each.
+      const __m256i halves = N == 4 ? bytes : _mm256_permute4x64_epi64(bytes, 0x50);
+      constexpr int kZeros = static_cast<int>(0x80808000U);
+      const __m256i first =
+          _mm256_broadcastsi128_si256(_mm_setr_epi32(kZeros, kZeros + 1, kZeros + 2, kZeros + 3));
+      for (int v = 0; v < N; ++v) {
+        to[v] = _mm256_shuffle_epi8(halves, _mm256_add_epi32(first, _mm256_set1_epi32(4 * v)));
+      }
+    }
+  }
+  template <int N>
+  static void store_block(std::uint8_t* p, std::size_t count, const __m256i (&v)[N], const ByteRange& r) noexcept {
+    static_assert(N == 1 || N == 2 || N == 4);
+    const __m256i z = _mm256_set1_epi16(static_cast<short>(r.zero_point));
+    const __m256i s0 = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[N > 1 ? 1 : 0]), z);
+    const __m256i s1 = N == 4 ? _mm256_adds_epi16(_mm256_packs_epi32(v[N - 2], v[N - 1]), z) : s0;
+    const __m256i halves = _mm256_packus_epi16(s0, s1);
+    // Two vectors leave 8 bytes in either half, one leaves 4.
+    const __m256i packed =
+        N == 4   ? halves
+        : N == 2 ? _mm256_permute4x64_epi64(halves, 0x08)
+                 : _mm256_permutevar8x32_epi32(halves, _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4));
+    const __m256i limited = _mm256_min_epu8(_mm256_max_epu8(packed, _mm256_set1_epi8(static_cast<char>(r.lo))),
+                                            _mm256_set1_epi8(static_cast<char>(r.hi)));
+    const __m256i bytes = _mm256_xor_si256(limited, _mm256_set1_epi8(static_cast<char>(r.flip)));
+    if (count < N * kLanes) {
+      alignas(32) std::uint8_t array[32];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(array), bytes);
+      std::memcpy(p, array, count);
+    } else if constexpr (N == 4) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes);
+    } else if constexpr (N == 2) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
+    } else {
+      _mm_storeu_si64(p, _mm256_castsi256_si128(bytes));
     }
   }
 

@@ -2,8 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <immintrin.h>
+
+#include "engines/native/kernels/epilogue.hpp"
 
 namespace qconv::engines::simd {
 namespace {
@@ -13,13 +16,30 @@ struct Avx512Vnni {
   static constexpr std::size_t kLanes = 16;
   using Accumulator = __m512i;
   using Weights = __m512i;
+  using Bytes = __m512i;
 
   static __mmask16 mask(std::size_t count) noexcept { return static_cast<__mmask16>((1U << count) - 1U); }
 
   static __m512i load_sums(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
+  static void store_sums(std::int32_t* p, __m512i sums) noexcept { _mm512_storeu_si512(p, sums); }
   static __m512 load_floats(const float* p) noexcept { return _mm512_loadu_ps(p); }
   static __m512i load_weights(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
-  static __m512i broadcast(std::uint32_t word) noexcept { return _mm512_set1_epi32(static_cast<int>(word)); }
+  /// Activations are unsigned; signed ones become so by adding 128, which the input zero point counts, too.
+  template <bool Signed>
+  static __m512i broadcast(std::uint32_t word) noexcept {
+    const __m512i a = _mm512_set1_epi32(static_cast<int>(word));
+    return Signed ? _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80))) : a;
+  }
+  // Grouped: a block of channels as it is in memory, and its bytes spread to the lanes that want them.
+  template <bool Signed>
+  static __m512i load_pixel(const std::uint8_t* p, std::size_t count) noexcept {
+    const __m512i a = count >= 64 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8(wide_mask(count), p);
+    return Signed ? _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80))) : a;
+  }
+  static __m512i load_positions(const std::uint8_t* p) noexcept {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static __m512i spread(__m512i bytes, __m512i positions) noexcept { return _mm512_shuffle_epi8(bytes, positions); }
   static __m512i dot(__m512i sum, __m512i a, __m512i w) noexcept { return _mm512_dpbusd_epi32(sum, a, w); }
 
   static __m512i subtract_product(__m512i sum, const std::int32_t* factors, std::int32_t factor) noexcept {
@@ -29,11 +49,9 @@ struct Avx512Vnni {
     return _mm512_mul_ps(_mm512_fmadd_ps(bias, _mm512_set1_ps(bias_scale), _mm512_cvtepi32_ps(sum)),
                          multiplier);
   }
-  static __m512 add_bytes(__m512 value, const std::uint8_t* p, std::size_t count, std::uint8_t flip,
-                          std::int32_t zero_point, float multiplier) noexcept {
-    const __m128i bytes =
-        _mm_xor_si128(_mm_maskz_loadu_epi8(mask(count), p), _mm_set1_epi8(static_cast<char>(flip)));
-    const __m512i centred = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(zero_point));
+  static __m512 add_integers(__m512 value, __m512i integers, std::int32_t zero_point,
+                             float multiplier) noexcept {
+    const __m512i centred = _mm512_sub_epi32(integers, _mm512_set1_epi32(zero_point));
     return _mm512_add_ps(value, _mm512_mul_ps(_mm512_cvtepi32_ps(centred), _mm512_set1_ps(multiplier)));
   }
   /// NaN becomes `lo`: max and min return their second operand then.
@@ -43,10 +61,61 @@ struct Avx512Vnni {
   static __m512i round(__m512 value) noexcept {
     return _mm512_cvt_roundps_epi32(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
-  static void store_bytes(std::uint8_t* p, std::size_t count, __m512i value,
-                          std::int32_t zero_point) noexcept {
-    const __m512i shifted = _mm512_add_epi32(value, _mm512_set1_epi32(zero_point));
-    _mm_mask_storeu_epi8(p, mask(count), _mm512_cvtepi32_epi8(shifted));
+
+  static constexpr bool kRoundsAll = true;  // whatever fits int32, not only what fits a byte
+
+  // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in a
+  // lane of its own, and stored.
+  template <int N>
+  static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
+                         __m512i (&to)[N]) noexcept {
+    const __m512i bytes =
+        _mm512_xor_si512(_mm512_maskz_loadu_epi8(wide_mask(count), p), _mm512_set1_epi8(static_cast<char>(flip)));
+    if constexpr (N == 4) {
+      for (int v = 0; v < 4; ++v) to[v] = _mm512_shuffle_epi8(bytes, dwords_of_bytes(4 * v));
+    }
+    if constexpr (N == 2 || N == 3) {
+      const __m512i pairs = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), bytes);
+      for (int v = 0; v < 2; ++v) to[v] = _mm512_shuffle_epi8(pairs, dwords_of_bytes(4 * v));
+    }
+    if constexpr (N == 3) to[2] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 2));
+    if constexpr (N == 1) to[0] = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes));
+  }
+  template <int N>
+  static void store_block(std::uint8_t* p, std::size_t count, const __m512i (&v)[N], const ByteRange& r) noexcept {
+    if constexpr (N == 4) {
+      const __m512i z = _mm512_set1_epi16(static_cast<short>(r.zero_point));
+      const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), z);
+      const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), z);
+      const __m512i limited =
+          _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), _mm512_set1_epi8(static_cast<char>(r.lo))),
+                          _mm512_set1_epi8(static_cast<char>(r.hi)));
+      const __m512i bytes = _mm512_xor_si512(limited, _mm512_set1_epi8(static_cast<char>(r.flip)));
+      count >= 64 ? _mm512_storeu_si512(p, bytes) : _mm512_mask_storeu_epi8(p, wide_mask(count), bytes);
+    }
+    if constexpr (N == 2 || N == 3) {
+      const __m512i s = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]),
+                                          _mm512_set1_epi16(static_cast<short>(r.zero_point)));
+      const __m512i limited = _mm512_min_epi16(_mm512_max_epi16(s, _mm512_set1_epi16(r.lo)), _mm512_set1_epi16(r.hi));
+      const __m256i bytes = _mm256_xor_si256(_mm512_cvtepi16_epi8(limited), _mm256_set1_epi8(static_cast<char>(r.flip)));
+      count >= 32 ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes)
+                  : _mm256_mask_storeu_epi8(p, static_cast<__mmask32>(wide_mask(count)), bytes);
+    }
+    if constexpr (N == 1 || N == 3) {
+      const std::size_t before = N == 3 ? 32 : 0;
+      if (count <= before) return;
+      const __m512i shifted = _mm512_add_epi32(v[N - 1], _mm512_set1_epi32(r.zero_point));
+      const __m512i limited = _mm512_min_epi32(_mm512_max_epi32(shifted, _mm512_set1_epi32(r.lo)), _mm512_set1_epi32(r.hi));
+      const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(limited), _mm_set1_epi8(static_cast<char>(r.flip)));
+      count >= before + 16 ? _mm_storeu_si128(reinterpret_cast<__m128i*>(p + before), bytes)
+                           : _mm_mask_storeu_epi8(p + before, mask(count - before), bytes);
+    }
+  }
+  // A shuffle that makes, in each 128-bit part, four dwords of the bytes from `first` on.
+  static __m512i dwords_of_bytes(int first) noexcept {
+    constexpr int kZeros = static_cast<int>(0x80808000U);
+    return _mm512_broadcast_i32x4(
+        _mm_setr_epi32(kZeros + first, kZeros + first + 1, kZeros + first + 2, kZeros + first + 3));
   }
 
   // Depthwise: four pixels of up to 64 channels, byte by byte into dwords. Unpacking works within 128-bit

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engines/native/kernels/epilogue.hpp"
 #include "quantize/requant_math.hpp"
 
 namespace qconv::engines::simd {
@@ -17,9 +18,14 @@ struct Scalar {
   };
 
   static std::int32_t load_sums(const std::int32_t* p) noexcept { return *p; }
+  static void store_sums(std::int32_t* p, std::int32_t sum) noexcept { *p = sum; }
   static float load_floats(const float* p) noexcept { return *p; }
   static Weights load_weights(const std::int8_t* p) noexcept { return {p}; }
-  static std::uint32_t broadcast(std::uint32_t word) noexcept { return word; }
+  /// Activations are unsigned; signed ones become so by adding 128, which the input zero point counts, too.
+  template <bool Signed>
+  static std::uint32_t broadcast(std::uint32_t word) noexcept {
+    return Signed ? word ^ 0x80808080U : word;
+  }
   static std::int32_t dot(std::int32_t sum, std::uint32_t a, Weights w) noexcept {
     std::uint32_t total = static_cast<std::uint32_t>(sum);  // wraps where the exact sum does not
     for (int i = 0; i < 4; ++i) {
@@ -37,15 +43,28 @@ struct Scalar {
   static float scale(std::int32_t sum, float bias, float bias_scale, float multiplier) noexcept {
     return math::scale_accumulator(sum, bias, bias_scale, multiplier);
   }
-  static float add_bytes(float value, const std::uint8_t* p, std::size_t, std::uint8_t flip,
-                         std::int32_t zero_point, float multiplier) noexcept {
-    return value + static_cast<float>((*p ^ flip) - zero_point) * multiplier;
+  static float add_integers(float value, std::int32_t integer, std::int32_t zero_point,
+                            float multiplier) noexcept {
+    return value + static_cast<float>(integer - zero_point) * multiplier;
   }
   static float clamp(float value, float lo, float hi) noexcept { return math::clamp_float(value, lo, hi); }
   static std::int32_t round(float value) noexcept { return math::round_small(value); }
-  static void store_bytes(std::uint8_t* p, std::size_t, std::int32_t value,
-                          std::int32_t zero_point) noexcept {
-    *p = static_cast<std::uint8_t>(value + zero_point);
+
+  static constexpr bool kRoundsAll = false;  // whatever fits int32, not only what fits a byte
+
+  // Bytes of a block of N lanes: loaded and stored.
+  template <int N>
+  static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
+                         std::int32_t (&to)[N]) noexcept {
+    for (std::size_t v = 0; v < N; ++v) to[v] = v < count ? p[v] ^ flip : 0;
+  }
+  template <int N>
+  static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[N], const ByteRange& r) noexcept {
+    for (std::size_t c = 0; c < count; ++c) {
+      const std::int32_t shifted = v[c] + r.zero_point;
+      const std::int32_t raised = shifted > r.lo ? shifted : r.lo;
+      p[c] = static_cast<std::uint8_t>((raised < r.hi ? raised : r.hi) ^ r.flip);
+    }
   }
 
   // Depthwise: four pixels of up to 4 channels, byte by byte into words.

@@ -3,3 +3,6 @@
 #include "engines/native/kernels/igemm/body.hpp"
 
 QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 6, 64, 4)
+QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 8, 48, 3)
+QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 8, 32, 2)
+QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 12, 16, 1)

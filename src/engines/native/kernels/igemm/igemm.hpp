@@ -7,25 +7,31 @@
 
 /// Indirect GEMM: the kernel family of general convolution. A call computes a tile of `rows` output pixels by
 /// `columns` output channels; where each pixel reads its taps is a table of pointers, so neither strides nor
-/// padding reach the inner loop.
+/// padding reach the inner loop. The grouped family (kernels/grouped) has the same contract.
 namespace qconv::engines::igemm {
 
 /// Input channels that one packed weight column holds next to each other: a dot product of 4 bytes.
 inline constexpr std::size_t kStep = 4;
 
-/// One call. Preconditions: 1 <= rows <= MR and 1 <= columns <= NR of the kernel; `weights` is packed for
-/// ceil(columns / lanes) vectors; no pointer is null but `addend` and `row_sums`. Reads exactly `channels`
-/// bytes at each tap.
+/// One call. Preconditions: 1 <= rows <= the kernel's rows and 1 <= columns <= its columns; no pointer is null but
+/// `addend`, `row_sums` and `spread`. Reads exactly `channels` bytes at each tap.
 struct Args {
   std::size_t rows;
   std::size_t columns;
   std::size_t taps;
   std::size_t channels;               ///< bytes per tap
-  const std::uint8_t* const* pixels;  ///< [taps][MR] pointers
+  const std::uint8_t* const* pixels;  ///< [taps][rows] pointers
   std::size_t channel_offset;         ///< added to each: where the group starts
-  const std::int8_t* weights;  ///< [taps][ceil(channels / 4)][vectors * lanes][4], zeros beyond the channels
-  const std::int32_t* row_sums;        ///< [MR] sums of the bytes read; used with weight zero points only
-  const std::int64_t* output_offsets;  ///< [MR] from `output` and `addend`
+  /// Per tap [steps][vectors * lanes][4]. Indirect GEMM takes channels 4 s to 4 s + 3 in step s; when the channels
+  /// are no multiple of 4, but more, its last step takes the last 4 of them, some for the second time, with zero
+  /// weights. Grouped takes in step s the bytes that `spread` names; its channels are the columns.
+  const std::int8_t* weights;
+  const std::uint32_t* tap_indices;    ///< [taps]: which of the packed taps each is
+  std::size_t tap_bytes;               ///< from one packed tap to the next
+  const std::uint8_t* spread;          ///< grouped only: [steps][vectors][16], see kernels/grouped/body.hpp
+  std::size_t steps;                   ///< grouped only
+  const std::int32_t* row_sums;        ///< [rows] sums of the bytes read; used with weight zero points only
+  const std::int64_t* output_offsets;  ///< [rows] from `output` and `addend`
   std::uint8_t* output;
   const std::uint8_t* addend;  ///< null when nothing is added
   Epilogue epilogue;

@@ -1,34 +1,42 @@
 #include "engines/native/kernels/igemm/registry.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace qconv::engines::igemm {
 
-#define QCONV_IGEMM(isa, rows, columns, vectors)                        \
-  void qu8qs8_igemm_##rows##x##columns##c4_##isa(const Args&) noexcept; \
-  void qs8qs8_igemm_##rows##x##columns##c4_##isa(const Args&) noexcept;
+#define QCONV_TILE(family, isa, rows, columns)                             \
+  void qu8qs8_##family##_##rows##x##columns##c4_##isa(const Args&) noexcept; \
+  void qs8qs8_##family##_##rows##x##columns##c4_##isa(const Args&) noexcept;
+#define QCONV_IGEMM(isa, rows, columns, vectors) QCONV_TILE(igemm, isa, rows, columns)
+#define QCONV_GROUPED(isa, rows, columns, vectors) QCONV_TILE(grouped, isa, rows, columns)
 #include "engines/native/kernels/kernels.inc"
+#undef QCONV_TILE
 
 std::span<const Kernel> kernels() {
   static constexpr auto kTable = std::to_array<Kernel>({
-#define QCONV_IGEMM(isa, rows, columns, vectors)  \
-  {Isa::isa,                                      \
-   "qx8qs8_igemm_" #rows "x" #columns "c4_" #isa, \
-   rows,                                          \
-   columns,                                       \
-   columns / vectors,                             \
-   &qu8qs8_igemm_##rows##x##columns##c4_##isa,    \
-   &qs8qs8_igemm_##rows##x##columns##c4_##isa},
+#define QCONV_TILE(family, grouped, isa, rows, columns, vectors)    \
+  {Isa::isa,                                                        \
+   "qx8qs8_" #family "_" #rows "x" #columns "c4_" #isa,             \
+   grouped,                                                         \
+   rows,                                                            \
+   columns,                                                         \
+   vectors,                                                         \
+   &qu8qs8_##family##_##rows##x##columns##c4_##isa,                 \
+   &qs8qs8_##family##_##rows##x##columns##c4_##isa},
+#define QCONV_IGEMM(isa, rows, columns, vectors) QCONV_TILE(igemm, false, isa, rows, columns, vectors)
+#define QCONV_GROUPED(isa, rows, columns, vectors) QCONV_TILE(grouped, true, isa, rows, columns, vectors)
 #include "engines/native/kernels/kernels.inc"
+#undef QCONV_TILE
   });
   return kTable;
 }
 
-const Kernel& select(Isa isa) {
-  for (const Kernel& kernel : kernels()) {
-    if (kernel.isa == isa) return kernel;
-  }
-  return kernels().front();  // scalar, which every build has
+std::span<const Kernel> select(Isa isa, bool grouped) {
+  const std::span<const Kernel> all = kernels();
+  const auto wanted = [&](const Kernel& k) { return k.isa == isa && k.grouped == grouped; };
+  const auto begin = std::find_if(all.begin(), all.end(), wanted);
+  return {begin, std::find_if_not(begin, all.end(), wanted)};
 }
 
 }  // namespace qconv::engines::igemm

@@ -14,23 +14,23 @@ namespace qconv::engines::igemm {
 struct Kernel {
   Isa isa;
   const char* name;       ///< "qx8qs8_igemm_6x64c4_avx512vnni"; x stands for u (quint8 input) and s (qint8)
-  std::size_t rows;       ///< MR: output pixels of a tile
-  std::size_t columns;    ///< NR: output channels of a tile
-  std::size_t lanes;      ///< columns are packed in multiples of this
+  bool grouped;           ///< of the grouped family
+  std::size_t rows;       ///< most output pixels of a tile
+  std::size_t columns;    ///< most output channels of a tile
+  std::size_t vectors;    ///< registers that hold them
   Function run_unsigned;  ///< for quint8 input
   Function run_signed;    ///< for qint8 input
 
-  /// Where a column of a block of `count` columns is packed: blocks of four vectors are in lane order, which
-  /// lets them be stored at once, narrower ones in their own.
-  std::size_t position(std::size_t column, std::size_t count) const noexcept {
-    return count > 3 * lanes ? channel_lane(column, lanes) : column;
-  }
+  std::size_t lanes() const noexcept { return columns / vectors; }
+  /// Where a column of a block is packed, counted in columns.
+  std::size_t position(std::size_t column) const noexcept { return channel_lane(column, lanes(), vectors); }
 };
 
-/// Every indirect GEMM kernel of this build.
+/// Every kernel with this contract in this build: indirect GEMM and grouped.
 std::span<const Kernel> kernels();
 
-/// The kernel for an instruction set.
-const Kernel& select(Isa isa);
+/// Those of one instruction set and family, widest tile first; scalar's when the set has none of its own. A
+/// family that the instruction set lacks is empty.
+std::span<const Kernel> select(Isa isa, bool grouped);
 
 }  // namespace qconv::engines::igemm

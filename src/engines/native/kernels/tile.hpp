@@ -1,0 +1,77 @@
+#pragma once
+
+#include "engines/native/kernels/igemm/igemm.hpp"
+
+/// A tile of sums in registers and what becomes of it, over the vector type V of an instruction set
+/// (engines/native/simd): shared by the families with the contract of igemm.hpp. Internal linkage throughout.
+namespace qconv::engines {
+namespace {
+
+template <class V, int Rows, int Vectors>
+struct Tile {
+  typename V::Accumulator sums[Rows][Vectors];
+
+  explicit Tile(const std::int32_t* initial) noexcept {
+    for (int v = 0; v < Vectors; ++v) {
+      const auto start = V::load_sums(initial + v * V::kLanes);
+      for (int r = 0; r < Rows; ++r) sums[r][v] = start;
+    }
+  }
+};
+
+// One row: scale, add, limit, round and store, whatever the epilogue asks for.
+template <class V, int Vectors>
+inline void finish_row(const igemm::Args& args, std::size_t row, const std::int32_t* sums) noexcept {
+  const Epilogue& e = args.epilogue;
+  const std::int64_t at = args.output_offsets[row];
+  typename V::Accumulator addend[Vectors];
+  if (args.addend != nullptr) V::template load_block<Vectors>(args.addend + at, args.columns, e.addend_flip, addend);
+  typename V::Accumulator rounded[Vectors];
+  for (int v = 0; v < Vectors; ++v) {
+    const std::size_t first = static_cast<std::size_t>(v) * V::kLanes;
+    auto sum = V::load_sums(sums + first);
+    if (e.weight_zero_points != nullptr) {
+      sum = V::subtract_product(sum, e.weight_zero_points + first, args.row_sums[row]);
+    }
+    auto value = V::scale(sum, V::load_floats(e.bias + first), e.bias_scale, V::load_floats(e.multiplier + first));
+    if (args.addend != nullptr) {
+      value = V::add_integers(value, addend[v], e.addend_zero_point, e.addend_multiplier);
+    }
+    rounded[v] = V::round(V::clamp(value, e.lo, e.hi));
+  }
+  V::template store_block<Vectors>(args.output + at, args.columns, rounded, e.bytes);
+}
+
+// Through memory, so that the many tiles share one copy of the general code.
+template <class V, int Vectors>
+[[gnu::noinline]] void finish_from_memory(const igemm::Args& args, const std::int32_t* sums) noexcept {
+  for (std::size_t r = 0; r < args.rows; ++r) {
+    finish_row<V, Vectors>(args, r, sums + r * static_cast<std::size_t>(Vectors) * V::kLanes);
+  }
+}
+
+template <class V, int Rows, int Vectors>
+inline void finish(const igemm::Args& args, const Tile<V, Rows, Vectors>& tile) noexcept {
+  const Epilogue& e = args.epilogue;
+  if (V::kRoundsAll && e.bounded && e.weight_zero_points == nullptr) {
+    for (int r = 0; r < Rows; ++r) {
+      typename V::Accumulator rounded[Vectors];
+      for (int v = 0; v < Vectors; ++v) {
+        rounded[v] = V::round(V::scale(tile.sums[r][v], V::load_floats(e.bias + v * V::kLanes), e.bias_scale,
+                                       V::load_floats(e.multiplier + v * V::kLanes)));
+      }
+      V::template store_block<Vectors>(args.output + args.output_offsets[r], args.columns, rounded, e.bytes);
+    }
+    return;
+  }
+  alignas(64) std::int32_t sums[Rows * Vectors * V::kLanes];
+  for (int r = 0; r < Rows; ++r) {
+    for (int v = 0; v < Vectors; ++v) {
+      V::store_sums(sums + static_cast<std::size_t>(r * Vectors + v) * V::kLanes, tile.sums[r][v]);
+    }
+  }
+  finish_from_memory<V, Vectors>(args, sums);
+}
+
+}  // namespace
+}  // namespace qconv::engines

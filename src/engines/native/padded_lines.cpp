@@ -1,0 +1,84 @@
+#include "engines/native/padded_lines.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engines/source_index.hpp"
+
+namespace qconv::engines {
+
+PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point)
+    : problem_(problem), part_(part), zero_point_(zero_point), depths_(part[0].count(problem.output()[0])) {}
+
+std::int64_t PaddedLines::copied_lines(std::int64_t lines) const {
+  return (lines - 1) * part_[1].stride + part_[1].offsets.back() - part_[1].offsets.front() + 1;
+}
+
+std::int64_t PaddedLines::copied_pixels(std::int64_t width) const {
+  return (width - 1) * part_[2].stride + static_cast<std::int64_t>(part_[2].taps.size());
+}
+
+std::size_t PaddedLines::bytes(std::int64_t lines, std::int64_t width) const {
+  return part_[0].taps.size() *
+         static_cast<std::size_t>(copied_lines(lines) * copied_pixels(width) * problem_.geometry.in_channels);
+}
+
+void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch,
+                       const std::uint8_t** to) const {
+  const ConvGeometry& g = problem_.geometry;
+  const Spatial& in = problem_.input;
+  const Phase& depth = part_[0];
+  const Phase& height = part_[1];
+  const std::int64_t line_bytes = in[2] * g.in_channels;
+  const std::uint8_t* image = input + chunk.plane / depths_ * in[0] * in[1] * line_bytes;
+  const std::int64_t pixels = copied_pixels(chunk.width);
+  const std::int64_t copy_bytes = pixels * g.in_channels;
+  const std::int64_t lines = copied_lines(chunk.lines);
+  const std::int64_t first_line = chunk.first_line * height.stride + height.offsets.front();
+  const std::int64_t first_pixel = chunk.first_x * part_[2].stride + part_[2].offsets.front();
+  const std::size_t row_taps = depth.taps.size() * height.taps.size();
+  std::fill_n(to, static_cast<std::size_t>(chunk.lines) * row_taps, nullptr);
+  for (std::size_t td = 0; td < depth.taps.size(); ++td) {
+    const std::int64_t d =
+        padded_index(g.padding_mode, chunk.plane % depths_ * depth.stride + depth.offsets[td], in[0]);
+    for (std::int64_t i = 0; i < lines; ++i, scratch += copy_bytes) {
+      const std::int64_t h = padded_index_or_none(g.padding_mode, first_line + i, in[1]);
+      if (d < 0 || h < 0) continue;
+      bool read = false;
+      for (std::int64_t line = 0; line < chunk.lines; ++line) {
+        for (std::size_t th = 0; th < height.taps.size(); ++th) {
+          if (line * height.stride + height.offsets[th] - height.offsets.front() != i) continue;
+          to[static_cast<std::size_t>(line) * row_taps + td * height.taps.size() + th] = scratch;
+          read = true;
+        }
+      }
+      if (read) copy_line(image + (d * in[1] + h) * line_bytes, first_pixel, pixels, scratch);
+    }
+  }
+}
+
+void PaddedLines::copy_line(const std::uint8_t* line, std::int64_t first, std::int64_t pixels,
+                            std::uint8_t* to) const {
+  const std::int64_t channels = problem_.geometry.in_channels;
+  const std::int64_t width = problem_.input[2];
+  const std::int64_t inside_begin = std::clamp<std::int64_t>(-first, 0, pixels);
+  const std::int64_t inside_end = std::clamp<std::int64_t>(width - first, inside_begin, pixels);
+  const auto border = [&](std::int64_t from, std::int64_t end) {
+    for (std::int64_t i = from; i < end; ++i) {
+      const std::int64_t x = padded_index_or_none(problem_.geometry.padding_mode, first + i, width);
+      if (x < 0) {
+        std::memset(to + i * channels, zero_point_, static_cast<std::size_t>(channels));
+      } else {
+        std::memcpy(to + i * channels, line + x * channels, static_cast<std::size_t>(channels));
+      }
+    }
+  };
+  border(0, inside_begin);
+  if (inside_end > inside_begin) {
+    std::memcpy(to + inside_begin * channels, line + (first + inside_begin) * channels,
+                static_cast<std::size_t>((inside_end - inside_begin) * channels));
+  }
+  border(inside_end, pixels);
+}
+
+}  // namespace qconv::engines

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "engines/native/sub_convolution.hpp"
+#include "engines/native/tiling.hpp"
+
+namespace qconv::engines {
+
+/// Copies of input lines with their padding in place, so that a row of the kernel reads contiguous bytes wherever it
+/// stands. For narrow inputs only: there a copy costs less than a step that is left half empty at every tap.
+class PaddedLines {
+ public:
+  PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point);
+
+  /// Bytes of scratch for a chunk of so many lines and so wide.
+  std::size_t bytes(std::int64_t lines, std::int64_t width) const;
+
+  /// Copies what the chunk reads; `to` gets [line][row tap] pointers to where its first output's kernel row starts,
+  /// null in zero padding.
+  void copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch, const std::uint8_t** to) const;
+
+ private:
+  std::int64_t copied_lines(std::int64_t lines) const;
+  std::int64_t copied_pixels(std::int64_t width) const;
+  void copy_line(const std::uint8_t* line, std::int64_t first, std::int64_t pixels, std::uint8_t* to) const;
+
+  const ConvProblem problem_;
+  const SubConvolution part_;
+  const std::uint8_t zero_point_;
+  const std::int64_t depths_;  // output depths of an image
+};
+
+}  // namespace qconv::engines
