@@ -15,14 +15,14 @@ bool is_pointwise(const SubConvolution& part) {
 
 }  // namespace
 
-Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part, bool whole_rows) {
+Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines) {
   const ConvGeometry& g = problem.geometry;
   const Spatial& in = problem.input;
   const Spatial out = problem.output();
   input_step_ = g.in_channels * part[2].stride;
   output_step_ = g.out_channels * part[2].step;
   output_begin_ = g.out_channels * part[2].begin;
-  if (is_pointwise(part) && in == out) {
+  if (lines == Lines::input && is_pointwise(part) && in == out) {
     width_ = problem.batch * out[0] * out[1] * out[2];
     inside_end_ = width_;
     width_offsets_ = {0};
@@ -52,15 +52,14 @@ Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part,
   planes_ = problem.batch * depths_;
   lines_ = part[1].count(out[1]);
   width_ = part[2].count(out[2]);
-  if (whole_rows) {
-    width_offsets_ = {0};
-    inside_end_ = width_;
-    return;
-  }
   const Phase& phase = part[2];
-  taps_[2] = static_cast<std::int64_t>(phase.taps.size());
-  for (const std::int64_t offset : phase.offsets) width_offsets_.push_back(offset * g.in_channels);
   inside_end_ = width_;
+  taps_[2] = lines == Lines::padded_whole_rows ? 1 : static_cast<std::int64_t>(phase.taps.size());
+  const std::int64_t first = lines == Lines::input ? 0 : phase.least_offset();
+  for (std::size_t t = 0; t < static_cast<std::size_t>(taps_[2]); ++t) {
+    width_offsets_.push_back((phase.offsets[t] - first) * g.in_channels);
+  }
+  if (lines != Lines::input) return;
   for (std::int64_t i = 0; i < width_; ++i) {
     bool inside = true;
     for (const std::int64_t offset : phase.offsets) {
@@ -107,7 +106,7 @@ bool Indirection::fill_tap(const Source& source, const std::vector<Segment>& seg
     const std::int64_t x = source.first_x + s.x;
     if (line == nullptr) {
       pixels = std::fill_n(pixels, s.count, source.zeros);
-    } else if (x >= inside_begin_ && x + s.count <= inside_end_) {
+    } else if (inside(x, s.count)) {
       const std::uint8_t* p = line + width_offsets_[static_cast<std::size_t>(width_tap)] + x * input_step_;
       for (std::int64_t i = 0; i < s.count; ++i) *pixels++ = p + i * input_step_;
       any = true;

@@ -15,13 +15,16 @@ struct Segment {
   std::int64_t count;
 };
 
-/// Where the outputs of a sub-convolution read their taps. A line is a row of output pixels along the width, a plane
-/// the lines of one image and output depth. A row tap is a combination of a depth and a height tap: it reads one line
-/// of the input. Pointwise convolutions are a single line that runs through all images.
+/// Where the outputs of a sub-convolution read their taps. A line is a row of output pixels along the width,
+/// a plane the lines of one image and output depth. A row tap is a combination of a depth and a height tap:
+/// it reads one line of the input. A pointwise convolution of the input as it is, is a single line that runs
+/// through all images.
 class Indirection {
  public:
-  /// With `whole_rows` the width taps are read as one, from lines that a PaddedLines has made.
-  Indirection(const ConvProblem& problem, const SubConvolution& part, bool whole_rows);
+  /// How the input is read: as it is, or from the lines of a PaddedLines, there also with all width taps as
+  /// one.
+  enum class Lines : std::uint8_t { input, padded, padded_whole_rows };
+  Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines);
 
   std::int64_t planes() const noexcept { return planes_; }
   std::int64_t lines() const noexcept { return lines_; }  ///< in a plane
@@ -31,7 +34,8 @@ class Indirection {
   /// Whether some output reads a tap in zero padding.
   bool reads_padding() const noexcept { return reads_padding_; }
 
-  /// The input lines of the output lines [first, first + count) of a plane: [line][row tap], null in zero padding.
+  /// The input lines of the output lines [first, first + count) of a plane: [line][row tap], null in zero
+  /// padding.
   void input_lines(std::int64_t plane, std::int64_t first, std::int64_t count, const std::uint8_t* input,
                    const std::uint8_t** to) const;
 
@@ -45,10 +49,17 @@ class Indirection {
     std::int64_t first_x;
     const std::uint8_t* zeros;
   };
-  /// Pointers of a tile, `rows` outputs in all: [tap][row], and each tap's index. With `skip`, taps that lie in the
-  /// padding for the whole tile are left out. Returns how many there are.
+  /// Pointers of a tile, `rows` outputs in all: [tap][row], and each tap's index. With `skip`, taps that lie
+  /// in the padding for the whole tile are left out. Returns how many there are.
   std::size_t fill(const Source& source, const std::vector<Segment>& segments, std::size_t rows, bool skip,
                    const std::uint8_t** pixels, std::uint32_t* tap_indices) const;
+
+  /// Whether outputs of one line read no padding along the width: then their pointers are those of others,
+  /// shifted.
+  bool inside(std::int64_t x, std::int64_t count) const noexcept {
+    return x >= inside_begin_ && x + count <= inside_end_;
+  }
+  std::int64_t input_offset(std::int64_t x) const noexcept { return x * input_step_; }
 
   /// The offset of output x from the first of its line.
   std::int64_t output_offset(std::int64_t x) const noexcept { return x * output_step_; }

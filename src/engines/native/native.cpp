@@ -10,7 +10,8 @@ namespace {
 
 class NativeEngine final : public Engine {
  public:
-  explicit NativeEngine(Isa isa) : igemm_{igemm::select(isa, false), igemm::select(isa, true)}, depthwise_(depthwise::select(isa)) {}
+  explicit NativeEngine(Isa isa)
+      : igemm_{igemm::select(isa, false), igemm::select(isa, true)}, depthwise_(depthwise::select(isa)) {}
 
   std::string_view name() const noexcept override { return "native"; }
   std::string declines(const ConvGeometry&) const override { return {}; }

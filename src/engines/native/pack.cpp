@@ -23,15 +23,16 @@ std::int64_t merged_groups(const ConvGeometry& g, const igemm::Kernel& kernel, b
 // Whether a 128-bit part of a block, 16 channels, holds whole groups of the grouped kernels.
 bool suits_grouped(const ConvGeometry& g, bool zero_points) {
   const std::int64_t channels = g.out_channels_per_group();
-  return g.groups > 1 && !zero_points && channels == g.in_channels_per_group() && channels <= 16 && 16 % channels == 0;
+  return g.groups > 1 && !zero_points && channels == g.in_channels_per_group() && channels <= 16 &&
+         16 % channels == 0;
 }
 
-// Whether to take kernel rows whole: when that saves steps, and the input is narrow enough to be copied with its
-// padding without being noticed.
+// Whether to take kernel rows whole: when that saves steps, and the input is narrow enough to be copied with
+// its padding without being noticed.
 bool suits_whole_rows(const ConvGeometry& g) {
   constexpr std::int64_t kNarrow = 32;
-  return !g.transposed && g.groups == 1 && g.dilation[2] == 1 && g.kernel[2] > 1 && g.in_channels % kStep != 0 &&
-         g.in_channels <= kNarrow;
+  return !g.transposed && g.groups == 1 && g.dilation[2] == 1 && g.kernel[2] > 1 &&
+         g.in_channels % kStep != 0 && g.in_channels <= kNarrow;
 }
 
 // The weight rows as the caller has them.
@@ -106,7 +107,8 @@ void cut_grouped_blocks(PackedIgemm& packed, const igemm::Kernel& kernel) {
   packed.tile_rows = static_cast<std::int64_t>(kernel.rows);
 }
 
-// The shuffles of the grouped kernels: lane i of a part of vector v computes channel 4 v + i of the part's 16.
+// The shuffles of the grouped kernels: lane i of a part of vector v computes channel 4 v + i of the
+// part's 16.
 void fill_spread(PackedIgemm& packed) {
   const std::int64_t channels = packed.geometry.in_channels_per_group();
   packed.steps = static_cast<std::size_t>(ceil_div(channels, kStep));
@@ -114,8 +116,8 @@ void fill_spread(PackedIgemm& packed) {
     for (std::int64_t channel = 0; channel < 16; ++channel) {
       for (std::int64_t i = 0; i < kStep; ++i) {
         const std::int64_t c = s * kStep + i;
-        packed.spread.push_back(
-            c < channels ? static_cast<std::uint8_t>(channel / channels * channels + c) : std::uint8_t{0x80});
+        packed.spread.push_back(c < channels ? static_cast<std::uint8_t>(channel / channels * channels + c)
+                                             : std::uint8_t{0x80});
       }
     }
   }
@@ -129,7 +131,8 @@ struct Target {
   std::int32_t* tap_sums;  // at the block's first lane
   std::size_t lanes;       // from the sums of one tap to those of the next
 
-  void put(std::int64_t tap, std::int64_t step, std::int64_t position, std::int64_t byte, std::int8_t w) const {
+  void put(std::int64_t tap, std::int64_t step, std::int64_t position, std::int64_t byte,
+           std::int8_t w) const {
     values[tap * tap_bytes + step * step_bytes + position * kStep + byte] = w;
     tap_sums[static_cast<std::size_t>(tap) * lanes + static_cast<std::size_t>(position)] += w;
   }
@@ -198,6 +201,7 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
     packed->in_channels_per_group = geometry.in_channels / packed->groups;
     packed->whole_rows = suits_whole_rows(geometry);
     packed->tap_channels = packed->in_channels_per_group * (packed->whole_rows ? geometry.kernel[2] : 1);
+    packed->padded_lines = packed->whole_rows || packed->tap_channels < kStep;
     packed->steps = static_cast<std::size_t>(ceil_div(packed->tap_channels, kStep));
     cut_blocks(*packed, kernels.igemm);
   }
@@ -223,8 +227,8 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
       const ColumnBlock& block = packed->blocks[b];
       const auto step_bytes = static_cast<std::int64_t>(block.kernel->columns * igemm::kStep);
       const Target target{packed->values.data() + p.block_offsets[b], step_bytes,
-                          static_cast<std::int64_t>(packed->steps) * step_bytes, p.tap_sums.data() + block.lane,
-                          packed->lanes};
+                          static_cast<std::int64_t>(packed->steps) * step_bytes,
+                          p.tap_sums.data() + block.lane, packed->lanes};
       (grouped ? pack_grouped_block : pack_block)(*packed, source, block, flat, target);
     }
     p.sums.resize(packed->lanes);

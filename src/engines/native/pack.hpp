@@ -23,7 +23,7 @@ struct ColumnBlock {
 /// The weights of one sub-convolution.
 struct PackedPart {
   SubConvolution part;
-  std::int64_t taps;                       ///< as packed: a whole kernel row is one with PackedIgemm::whole_rows
+  std::int64_t taps;  ///< as packed: a whole kernel row is one with PackedIgemm::whole_rows
   std::vector<std::size_t> block_offsets;  ///< into PackedIgemm::values, per column block
   std::vector<std::int32_t> tap_sums;      ///< [tap][lane of all blocks]: sums of the weights of one tap
   std::vector<std::int32_t> sums;          ///< [lane]: the same over all taps
@@ -31,25 +31,27 @@ struct PackedPart {
 
 /// Weights in the order in which the indirect GEMM and the grouped kernels read them.
 ///
-/// Groups of as many channels out as in, few of each, take the grouped kernels, many groups to a block. Other groups
-/// narrower than a vector are merged: m groups become one whose weights are zero across the old borders, so that a
-/// vector is filled with the channels of m groups.
+/// Groups of as many channels out as in, few of each, take the grouped kernels, many groups to a block. Other
+/// groups narrower than a vector are merged: m groups become one whose weights are zero across the old
+/// borders, so that a vector is filled with the channels of m groups.
 ///
-/// With few input channels, a row of the kernel is one tap (`whole_rows`): it is contiguous in a channels-last
-/// input, so that no step of four bytes is left half empty.
+/// With few input channels, a row of the kernel is one tap (`whole_rows`): it is contiguous in a
+/// channels-last input, so that no step of four bytes is left half empty. It is read from a PaddedLines, as
+/// are pixels of fewer than four bytes.
 struct PackedIgemm final : PackedWeights {
   ConvGeometry geometry;
   bool whole_rows = false;
-  std::int64_t groups = 1;                  ///< after merging; of the grouped kernels, blocks
-  std::int64_t in_channels_per_group = 1;   ///< of such a group
-  std::int64_t tap_channels = 1;            ///< bytes that a pixel reads at each tap
-  std::size_t lanes = 0;                    ///< columns of all blocks, each in whole vectors
-  std::int64_t tile_rows = 1;               ///< most output pixels that every block's kernel takes
-  std::vector<std::int32_t> zero_points;    ///< per output channel; empty when all are 0
+  bool padded_lines = false;               ///< the input is read from copies of its lines, see PaddedLines
+  std::int64_t groups = 1;                 ///< after merging; of the grouped kernels, blocks
+  std::int64_t in_channels_per_group = 1;  ///< of such a group
+  std::int64_t tap_channels = 1;           ///< bytes that a pixel reads at each tap
+  std::size_t lanes = 0;                   ///< columns of all blocks, each in whole vectors
+  std::int64_t tile_rows = 1;              ///< most output pixels that every block's kernel takes
+  std::vector<std::int32_t> zero_points;   ///< per output channel; empty when all are 0
   std::vector<ColumnBlock> blocks;
   std::vector<PackedPart> parts;
-  std::vector<std::uint8_t> spread;         ///< igemm::Args::spread
-  std::size_t steps = 0;                    ///< igemm::Args::steps
+  std::vector<std::uint8_t> spread;  ///< igemm::Args::spread
+  std::size_t steps = 0;             ///< igemm::Args::steps
   AlignedBuffer<std::int8_t> values;
 
   std::string kernel() const override { return blocks.front().kernel->name; }

@@ -11,16 +11,18 @@ PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part,
     : problem_(problem), part_(part), zero_point_(zero_point), depths_(part[0].count(problem.output()[0])) {}
 
 std::int64_t PaddedLines::copied_lines(std::int64_t lines) const {
-  return (lines - 1) * part_[1].stride + part_[1].offsets.back() - part_[1].offsets.front() + 1;
+  return (lines - 1) * part_[1].stride + part_[1].most_offset() - part_[1].least_offset() + 1;
 }
 
 std::int64_t PaddedLines::copied_pixels(std::int64_t width) const {
-  return (width - 1) * part_[2].stride + static_cast<std::int64_t>(part_[2].taps.size());
+  return (width - 1) * part_[2].stride + part_[2].most_offset() - part_[2].least_offset() + 1;
 }
 
 std::size_t PaddedLines::bytes(std::int64_t lines, std::int64_t width) const {
-  return part_[0].taps.size() *
-         static_cast<std::size_t>(copied_lines(lines) * copied_pixels(width) * problem_.geometry.in_channels);
+  // Kernels read four bytes even where a pixel has fewer.
+  constexpr std::size_t kSlack = 4;
+  return kSlack + part_[0].taps.size() * static_cast<std::size_t>(copied_lines(lines) * copied_pixels(width) *
+                                                                  problem_.geometry.in_channels);
 }
 
 void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch,
@@ -34,8 +36,8 @@ void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8
   const std::int64_t pixels = copied_pixels(chunk.width);
   const std::int64_t copy_bytes = pixels * g.in_channels;
   const std::int64_t lines = copied_lines(chunk.lines);
-  const std::int64_t first_line = chunk.first_line * height.stride + height.offsets.front();
-  const std::int64_t first_pixel = chunk.first_x * part_[2].stride + part_[2].offsets.front();
+  const std::int64_t first_line = chunk.first_line * height.stride + height.least_offset();
+  const std::int64_t first_pixel = chunk.first_x * part_[2].stride + part_[2].least_offset();
   const std::size_t row_taps = depth.taps.size() * height.taps.size();
   std::fill_n(to, static_cast<std::size_t>(chunk.lines) * row_taps, nullptr);
   for (std::size_t td = 0; td < depth.taps.size(); ++td) {
@@ -47,7 +49,7 @@ void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8
       bool read = false;
       for (std::int64_t line = 0; line < chunk.lines; ++line) {
         for (std::size_t th = 0; th < height.taps.size(); ++th) {
-          if (line * height.stride + height.offsets[th] - height.offsets.front() != i) continue;
+          if (line * height.stride + height.offsets[th] - height.least_offset() != i) continue;
           to[static_cast<std::size_t>(line) * row_taps + td * height.taps.size() + th] = scratch;
           read = true;
         }

@@ -7,8 +7,9 @@
 
 namespace qconv::engines {
 
-/// Copies of input lines with their padding in place, so that a row of the kernel reads contiguous bytes wherever it
-/// stands. For narrow inputs only: there a copy costs less than a step that is left half empty at every tap.
+/// Copies of input lines with their padding in place: a row of the kernel reads contiguous bytes wherever it
+/// stands, and may read a few past the end. For narrow inputs only: there a copy costs less than steps that
+/// are left half empty.
 class PaddedLines {
  public:
   PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point);
@@ -16,9 +17,10 @@ class PaddedLines {
   /// Bytes of scratch for a chunk of so many lines and so wide.
   std::size_t bytes(std::int64_t lines, std::int64_t width) const;
 
-  /// Copies what the chunk reads; `to` gets [line][row tap] pointers to where its first output's kernel row starts,
-  /// null in zero padding.
-  void copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch, const std::uint8_t** to) const;
+  /// Copies what the chunk reads; `to` gets [line][row tap] pointers to the first pixel that its outputs read
+  /// in a line, null where all of it is zero padding.
+  void copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch,
+            const std::uint8_t** to) const;
 
  private:
   std::int64_t copied_lines(std::int64_t lines) const;

@@ -15,19 +15,29 @@ namespace {
 struct PartPlan {
   const PackedPart* packed;
   Indirection indirection;
-  std::optional<PaddedLines> padded;  // of convolutions that take kernel rows whole
+  std::optional<PaddedLines> padded;  // where the input is read from copies of its lines
   std::vector<std::int32_t> initial;  // accumulator start, per lane
   bool skip;                          // taps that are all padding
   Chunks chunks;
   std::size_t first_task;
 };
 
-// One tile of a task: what the kernel gets for every block of columns.
+// One tile of a task: what the kernel gets for every block of columns. Tiles that read no padding are shifted
+// copies of each other and share the pointers of the first.
 struct TilePlan {
   std::size_t rows;
-  std::size_t first_row;  // of the task
+  std::size_t first_row;  // into the offsets of outputs
   std::size_t taps;
-  std::size_t first_pixel;
+  std::size_t first_pixel;  // into the pointers, and with them the indices of taps
+  std::int64_t input_shift;
+  std::int64_t output_shift;
+};
+
+// A tile whose pointers others may share: of one line, away from the padding.
+struct Template {
+  TilePlan tile;
+  Segment segment;
+  std::int64_t output;  // offset of its first output
 };
 
 // Memory of one thread, kept between calls.
@@ -39,6 +49,7 @@ struct Scratch {
   std::vector<std::int32_t> row_sums;
   std::vector<Segment> segments;
   std::vector<TilePlan> tiles;
+  std::vector<Template> templates;
   AlignedBuffer<std::uint8_t> padded;
   AlignedBuffer<std::int32_t> initial;
 };
@@ -55,7 +66,8 @@ void grow(AlignedBuffer<T>& buffer, std::size_t count) {
 
 class PreparedIgemm final : public Prepared {
  public:
-  PreparedIgemm(std::shared_ptr<const PackedIgemm> weights, const ConvProblem& problem, const Requantization& r)
+  PreparedIgemm(std::shared_ptr<const PackedIgemm> weights, const ConvProblem& problem,
+                const Requantization& r)
       : weights_(std::move(weights)),
         problem_(problem),
         signed_(problem.input_dtype == DType::qint8),
@@ -71,11 +83,16 @@ class PreparedIgemm final : public Prepared {
     epilogue_ = common_epilogue(problem, r);
     // In memory the padding holds the zero point as the input's own bytes do.
     const auto zero_byte = static_cast<std::uint8_t>(r.input_zero_point);
-    zeros_.assign(static_cast<std::size_t>(std::max(problem.geometry.in_channels, weights_->tap_channels)), zero_byte);
+    zeros_.assign(static_cast<std::size_t>(std::max(problem.geometry.in_channels, weights_->tap_channels)) +
+                      igemm::kStep,
+                  zero_byte);
+    const auto lines = weights_->whole_rows     ? Indirection::Lines::padded_whole_rows
+                       : weights_->padded_lines ? Indirection::Lines::padded
+                                                : Indirection::Lines::input;
     for (const PackedPart& part : weights_->parts) {
-      PartPlan plan{&part, Indirection(problem, part.part, weights_->whole_rows), {}, {}, false, {}, 0};
+      PartPlan plan{&part, Indirection(problem, part.part, lines), {}, {}, false, {}, 0};
       if (plan.indirection.planes() * plan.indirection.lines() * plan.indirection.width() == 0) continue;
-      if (weights_->whole_rows) plan.padded.emplace(problem, part.part, zero_byte);
+      if (weights_->padded_lines) plan.padded.emplace(problem, part.part, zero_byte);
       plan.initial = initial_sums(part, r);
       plan.skip = plan.indirection.reads_padding() && zero_points_.empty();
       parts_.push_back(std::move(plan));
@@ -105,14 +122,16 @@ class PreparedIgemm final : public Prepared {
     return initial;
   }
 
-  // Cuts the work: outputs into chunks whose pointers and pixels stay within the caches' reach, and column blocks into
-  // ranges. The larger of input and weights is cut first, so that it is not read again for every part of the other.
+  // Cuts the work: outputs into chunks whose pointers and pixels stay within the caches' reach, and column
+  // blocks into ranges. The larger of input and weights is cut first, so that it is not read again for every
+  // part of the other.
   void plan_tasks() {
     constexpr std::int64_t kPointers = 4096;
     constexpr std::int64_t kMostRows = 192;
     constexpr std::int64_t kEnoughTasks = 16;
     const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
-    const bool weights_first = static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
+    const bool weights_first =
+        static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
     ranges_ = weights_first ? static_cast<std::size_t>(std::min(blocks, kEnoughTasks)) : 1;
     std::int64_t row_tasks = 0;
     for (PartPlan& part : parts_) {
@@ -133,17 +152,13 @@ class PreparedIgemm final : public Prepared {
   void run_task(const RunArgs& args, std::size_t task) const {
     const std::size_t range = task % ranges_;
     const std::size_t row_task = task / ranges_;
-    const auto next = std::upper_bound(parts_.begin(), parts_.end(), row_task,
-                                       [](std::size_t t, const PartPlan& part) { return t < part.first_task; });
+    const auto next =
+        std::upper_bound(parts_.begin(), parts_.end(), row_task,
+                         [](std::size_t t, const PartPlan& part) { return t < part.first_task; });
     const PartPlan& part = *std::prev(next);
     plan_tiles(args, part, part.chunks.chunk(static_cast<std::int64_t>(row_task - part.first_task)));
     const std::size_t blocks = weights_->blocks.size();
-    std::int64_t summed_group = -1;
     for (std::size_t b = range * blocks / ranges_; b < (range + 1) * blocks / ranges_; ++b) {
-      if (!zero_points_.empty() && weights_->blocks[b].group != summed_group) {
-        summed_group = weights_->blocks[b].group;
-        sum_rows(scratch(), summed_group);
-      }
       run_block(args, part, b);
     }
   }
@@ -163,25 +178,62 @@ class PreparedIgemm final : public Prepared {
       indirection.input_lines(chunk.plane, chunk.first_line, chunk.lines, input, memory.lines.data());
     }
     const auto taps = static_cast<std::size_t>(indirection.taps());
-    const auto rows = static_cast<std::size_t>(chunk.lines * chunk.width);
-    memory.pixels.resize(rows * taps);
-    memory.output_offsets.resize(rows);
+    const auto most_rows = static_cast<std::size_t>(chunk.lines * chunk.width);
+    memory.pixels.resize(most_rows * taps);
+    memory.tap_indices.resize(most_rows * taps);
+    memory.output_offsets.resize(most_rows);
     memory.tiles.clear();
-    memory.tap_indices.clear();
+    memory.templates.clear();
     std::size_t row = 0;
-    for_each_tile(chunk, weights_->tile_rows, memory.segments, [&](const auto& segments, std::size_t tile_rows) {
-      TilePlan tile{tile_rows, row, 0, row * taps};
-      memory.tap_indices.resize(memory.tap_indices.size() + taps);
-      tile.taps = indirection.fill(source, segments, tile_rows, part.skip, memory.pixels.data() + tile.first_pixel,
-                                   memory.tap_indices.data() + memory.tap_indices.size() - taps);
-      for (const Segment& s : segments) {
-        const std::int64_t line = indirection.output_line(chunk.plane, chunk.first_line + s.line);
-        for (std::int64_t i = 0; i < s.count; ++i) {
-          memory.output_offsets[row++] = line + indirection.output_offset(chunk.first_x + s.x + i);
+    for_each_tile(chunk, weights_->tile_rows, memory.segments, [&](const auto& segments, std::size_t rows) {
+      const Segment& s = segments.front();
+      const std::int64_t output = output_of(indirection, chunk, s);
+      const bool shareable = segments.size() == 1 && indirection.inside(source.first_x + s.x, s.count);
+      if (shareable && share(indirection, memory, s, output)) return;
+      TilePlan tile{rows, row, 0, row * taps, 0, 0};
+      tile.taps = indirection.fill(source, segments, rows, part.skip, memory.pixels.data() + tile.first_pixel,
+                                   memory.tap_indices.data() + tile.first_pixel);
+      for (const Segment& segment : segments) {
+        const std::int64_t first = output_of(indirection, chunk, segment);
+        for (std::int64_t i = 0; i < segment.count; ++i) {
+          memory.output_offsets[row++] = first + indirection.output_offset(i);
         }
       }
       memory.tiles.push_back(tile);
+      if (shareable) memory.templates.push_back({tile, s, output});
     });
+    memory.output_offsets.resize(row);
+  }
+
+  static std::int64_t output_of(const Indirection& indirection, const Chunk& chunk, const Segment& s) {
+    return indirection.output_line(chunk.plane, chunk.first_line + s.line) +
+           indirection.output_offset(chunk.first_x + s.x);
+  }
+
+  // Adds a tile that shares the pointers of an earlier one of as many outputs whose input lines are as far
+  // apart.
+  static bool share(const Indirection& indirection, Scratch& memory, const Segment& s, std::int64_t output) {
+    const std::int64_t taps = indirection.row_taps();
+    for (const Template& t : memory.templates) {
+      if (t.segment.count != s.count || taps == 0) continue;
+      const std::uint8_t* const* lines = memory.lines.data() + s.line * taps;
+      const std::uint8_t* const* others = memory.lines.data() + t.segment.line * taps;
+      std::int64_t shift = 0;
+      if (s.line != t.segment.line) {
+        if (lines[0] == nullptr || others[0] == nullptr) continue;
+        shift = lines[0] - others[0];
+        const bool alike = std::equal(lines, lines + taps, others, [&](const auto* line, const auto* other) {
+          return line != nullptr && other != nullptr && line - other == shift;
+        });
+        if (!alike) continue;
+      }
+      TilePlan tile = t.tile;
+      tile.input_shift = shift + indirection.input_offset(s.x - t.segment.x);
+      tile.output_shift = output - t.output;
+      memory.tiles.push_back(tile);
+      return true;
+    }
+    return false;
   }
 
   void run_block(const RunArgs& args, const PartPlan& part, std::size_t b) const {
@@ -192,34 +244,38 @@ class PreparedIgemm final : public Prepared {
     igemm::Args call{};
     call.columns = static_cast<std::size_t>(block.columns);
     call.channels = static_cast<std::size_t>(weights_->tap_channels);
-    call.channel_offset = static_cast<std::size_t>(block.group * weights_->in_channels_per_group);
+    const std::int64_t group_offset = block.group * weights_->in_channels_per_group;
     call.weights = weights_->values.data() + part.packed->block_offsets[b];
     call.tap_bytes = weights_->steps * block.kernel->columns * igemm::kStep;
     call.spread = weights_->spread.data();
     call.steps = weights_->steps;
-    call.output = static_cast<std::uint8_t*>(args.output) + block.first;
-    call.addend = args.addend ? static_cast<const std::uint8_t*>(args.addend) + block.first : nullptr;
+    auto* output = static_cast<std::uint8_t*>(args.output) + block.first;
+    const auto* addend = args.addend ? static_cast<const std::uint8_t*>(args.addend) + block.first : nullptr;
     call.epilogue = epilogue_;
     call.epilogue.bias = bias_.data() + block.lane;
     call.epilogue.multiplier = multiplier_.data() + block.lane;
     if (!zero_points_.empty()) call.epilogue.weight_zero_points = zero_points_.data() + block.lane;
-    std::size_t first_tap = 0;
     for (const TilePlan& tile : memory.tiles) {
       call.rows = tile.rows;
       call.taps = tile.taps;
       call.pixels = memory.pixels.data() + tile.first_pixel;
-      call.tap_indices = memory.tap_indices.data() + first_tap;
+      call.tap_indices = memory.tap_indices.data() + tile.first_pixel;
+      call.channel_offset = group_offset + tile.input_shift;
       call.output_offsets = memory.output_offsets.data() + tile.first_row;
-      if (!zero_points_.empty()) call.row_sums = memory.row_sums.data() + tile.first_row;
+      call.output = output + tile.output_shift;
+      call.addend = addend == nullptr ? nullptr : addend + tile.output_shift;
+      if (!zero_points_.empty()) {
+        sum_rows(tile, group_offset, memory.row_sums);
+        call.row_sums = memory.row_sums.data();
+      }
       call.epilogue.initial = tile.taps == taps ? part.initial.data() + block.lane
                                                 : initial_without(part, block, call, memory.initial);
       kernel(call);
-      first_tap += taps;
     }
   }
 
-  // The accumulator start of a tile that leaves out taps: these would have read zero points, so that their part of
-  // the correction goes, too.
+  // The accumulator start of a tile that leaves out taps: these would have read zero points, so that their
+  // part of the correction goes, too.
   const std::int32_t* initial_without(const PartPlan& part, const ColumnBlock& block, const igemm::Args& call,
                                       AlignedBuffer<std::int32_t>& to) const {
     grow(to, block.kernel->columns);
@@ -241,18 +297,16 @@ class PreparedIgemm final : public Prepared {
   }
 
   // The sum of what each row reads of one group, for weights with zero points.
-  void sum_rows(Scratch& memory, std::int64_t group) const {
+  void sum_rows(const TilePlan& tile, std::int64_t group_offset, std::vector<std::int32_t>& sums) const {
     const std::int64_t channels = weights_->tap_channels;
     const std::uint8_t flip = raw_flip(problem_.input_dtype);
-    memory.row_sums.assign(memory.output_offsets.size(), 0);
-    for (const TilePlan& tile : memory.tiles) {
-      const std::uint8_t* const* pixels = memory.pixels.data() + tile.first_pixel;
-      for (std::size_t i = 0; i < tile.taps * tile.rows; ++i) {
-        const std::uint8_t* p = pixels[i] + group * weights_->in_channels_per_group;
-        std::int32_t sum = 0;
-        for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
-        memory.row_sums[tile.first_row + i % tile.rows] += sum;
-      }
+    sums.assign(tile.rows, 0);
+    const std::uint8_t* const* pixels = scratch().pixels.data() + tile.first_pixel;
+    for (std::size_t i = 0; i < tile.taps * tile.rows; ++i) {
+      const std::uint8_t* p = pixels[i] + group_offset + tile.input_shift;
+      std::int32_t sum = 0;
+      for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
+      sums[i % tile.rows] += sum;
     }
   }
 

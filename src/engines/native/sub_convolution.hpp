@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -21,6 +22,14 @@ struct Phase {
   /// How many of those outputs are below `size`.
   std::int64_t count(std::int64_t size) const noexcept {
     return size > begin ? (size - begin + step - 1) / step : 0;
+  }
+
+  /// The first and the last position that output `begin` reads, 0 when it reads none.
+  std::int64_t least_offset() const noexcept {
+    return offsets.empty() ? 0 : std::min(offsets.front(), offsets.back());
+  }
+  std::int64_t most_offset() const noexcept {
+    return offsets.empty() ? 0 : std::max(offsets.front(), offsets.back());
   }
 };
 

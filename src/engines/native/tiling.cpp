@@ -24,8 +24,8 @@ Chunk Chunks::chunk(std::int64_t index) const noexcept {
   const std::int64_t l = index / width_chunks_ % line_chunks_;
   const std::int64_t first_line = lines_ * l / line_chunks_;
   const std::int64_t first_x = width_ * w / width_chunks_;
-  return {index / width_chunks_ / line_chunks_, first_line, lines_ * (l + 1) / line_chunks_ - first_line, first_x,
-          width_ * (w + 1) / width_chunks_ - first_x};
+  return {index / width_chunks_ / line_chunks_, first_line, lines_ * (l + 1) / line_chunks_ - first_line,
+          first_x, width_ * (w + 1) / width_chunks_ - first_x};
 }
 
 }  // namespace qconv::engines

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -7,8 +8,8 @@
 
 namespace qconv::engines {
 
-/// A rectangle of the outputs of a part: what one task computes, for some of the output channels. Either whole lines
-/// of a plane or a stretch of a single line.
+/// A rectangle of the outputs of a part: what one task computes, for some of the output channels. Either
+/// whole lines of a plane or a stretch of a single line.
 struct Chunk {
   std::int64_t plane;
   std::int64_t first_line;
@@ -36,26 +37,31 @@ class Chunks {
   std::int64_t width_chunks_ = 1;
 };
 
-/// Calls f(segments, rows) for every tile of at most `most` outputs of a chunk, tiles nearly equal in size. Tiles keep
-/// to one line where lines are long, since a tap above or below the image can then be left out. The segments' lines
-/// and positions count from the chunk's first.
+/// Calls f(segments, rows) for every tile of at most `most` outputs of a chunk, tiles nearly equal in size.
+/// Tiles keep to one line where lines are long, since a tap above or below the image can then be left out.
+/// The segments' lines and positions count from the chunk's first.
 template <class F>
 void for_each_tile(const Chunk& chunk, std::int64_t most, std::vector<Segment>& segments, const F& f) {
   const bool by_line = chunk.width >= 3 * most || chunk.lines == 1;
   const std::int64_t runs = by_line ? chunk.lines : 1;
   const std::int64_t run = by_line ? chunk.width : chunk.width * chunk.lines;
   const std::int64_t tiles = (run + most - 1) / most;
+  std::int64_t line = 0;
+  std::int64_t x = 0;
   for (std::int64_t r = 0; r < runs; ++r) {
     for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t end = r * run + run * (t + 1) / tiles;
+      const std::int64_t rows = run / tiles + (t < run % tiles ? 1 : 0);
       segments.clear();
-      for (std::int64_t at = r * run + run * t / tiles; at < end;) {
-        const std::int64_t x = at % chunk.width;
-        const std::int64_t count = std::min(chunk.width - x, end - at);
-        segments.push_back({at / chunk.width, x, count});
-        at += count;
+      for (std::int64_t left = rows; left > 0;) {
+        const std::int64_t count = std::min(chunk.width - x, left);
+        segments.push_back({line, x, count});
+        left -= count;
+        x += count;
+        if (x < chunk.width) continue;
+        x = 0;
+        ++line;
       }
-      f(segments, static_cast<std::size_t>(run * (t + 1) / tiles - run * t / tiles));
+      f(segments, static_cast<std::size_t>(rows));
     }
   }
 }

@@ -4,8 +4,8 @@
 
 namespace qconv::engines {
 
-/// How rounded values become the output's bytes, in the unsigned domain: signed output is computed 128 higher and
-/// then has its top bit flipped.
+/// How rounded values become the output's bytes, in the unsigned domain: signed output is computed 128 higher
+/// and then has its top bit flipped.
 struct ByteRange {
   std::int32_t zero_point;  ///< 0 to 255, added after rounding
   std::uint8_t lo;
@@ -28,8 +28,8 @@ struct Epilogue {
   std::uint8_t addend_flip;  ///< 0x80 when the addend is signed: turns its bytes into unsigned ones
   float addend_multiplier;
   ByteRange bytes;
-  /// No value exceeds int32 before rounding, so that the limits may wait until there are bytes to limit. Never
-  /// with an addend.
+  /// No value exceeds int32 before rounding, so that the limits may wait until there are bytes to limit.
+  /// Never with an addend.
   bool bounded;
 };
 

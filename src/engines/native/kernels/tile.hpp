@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engines/native/kernels/igemm/igemm.hpp"
+#include "engines/native/kernels/unrolled.hpp"
 
 /// A tile of sums in registers and what becomes of it, over the vector type V of an instruction set
 /// (engines/native/simd): shared by the families with the contract of igemm.hpp. Internal linkage throughout.
@@ -11,11 +12,11 @@ template <class V, int Rows, int Vectors>
 struct Tile {
   typename V::Accumulator sums[Rows][Vectors];
 
-  explicit Tile(const std::int32_t* initial) noexcept {
-    for (int v = 0; v < Vectors; ++v) {
+  [[gnu::always_inline]] explicit Tile(const std::int32_t* initial) noexcept {
+    unrolled<Vectors>(QCONV_EACH(v) {
       const auto start = V::load_sums(initial + v * V::kLanes);
-      for (int r = 0; r < Rows; ++r) sums[r][v] = start;
-    }
+      unrolled<Rows>(QCONV_EACH(r) { sums[r][v] = start; });
+    });
   }
 };
 
@@ -25,7 +26,8 @@ inline void finish_row(const igemm::Args& args, std::size_t row, const std::int3
   const Epilogue& e = args.epilogue;
   const std::int64_t at = args.output_offsets[row];
   typename V::Accumulator addend[Vectors];
-  if (args.addend != nullptr) V::template load_block<Vectors>(args.addend + at, args.columns, e.addend_flip, addend);
+  if (args.addend != nullptr)
+    V::template load_block<Vectors>(args.addend + at, args.columns, e.addend_flip, addend);
   typename V::Accumulator rounded[Vectors];
   for (int v = 0; v < Vectors; ++v) {
     const std::size_t first = static_cast<std::size_t>(v) * V::kLanes;
@@ -33,13 +35,15 @@ inline void finish_row(const igemm::Args& args, std::size_t row, const std::int3
     if (e.weight_zero_points != nullptr) {
       sum = V::subtract_product(sum, e.weight_zero_points + first, args.row_sums[row]);
     }
-    auto value = V::scale(sum, V::load_floats(e.bias + first), e.bias_scale, V::load_floats(e.multiplier + first));
+    auto value =
+        V::scale(sum, V::load_floats(e.bias + first), e.bias_scale, V::load_floats(e.multiplier + first));
     if (args.addend != nullptr) {
       value = V::add_integers(value, addend[v], e.addend_zero_point, e.addend_multiplier);
     }
     rounded[v] = V::round(V::clamp(value, e.lo, e.hi));
   }
-  V::template store_block<Vectors>(args.output + at, args.columns, rounded, e.bytes);
+  V::template store_block<Vectors>(args.output + at, args.columns, rounded,
+                                   V::template load_range<Vectors>(e.bytes));
 }
 
 // Through memory, so that the many tiles share one copy of the general code.
@@ -51,25 +55,34 @@ template <class V, int Vectors>
 }
 
 template <class V, int Rows, int Vectors>
-inline void finish(const igemm::Args& args, const Tile<V, Rows, Vectors>& tile) noexcept {
+[[gnu::always_inline]] inline void finish(const igemm::Args& args,
+                                          const Tile<V, Rows, Vectors>& tile) noexcept {
   const Epilogue& e = args.epilogue;
   if (V::kRoundsAll && e.bounded && e.weight_zero_points == nullptr) {
-    for (int r = 0; r < Rows; ++r) {
+    // Copies, since the bytes stored could be anything's.
+    const auto limits = V::template load_range<Vectors>(e.bytes);
+    const float* const bias = e.bias;
+    const float* const multiplier = e.multiplier;
+    const float bias_scale = e.bias_scale;
+    const std::int64_t* const offsets = args.output_offsets;
+    std::uint8_t* const output = args.output;
+    const std::size_t columns = args.columns;
+    unrolled<Rows>(QCONV_EACH(r) {
       typename V::Accumulator rounded[Vectors];
-      for (int v = 0; v < Vectors; ++v) {
-        rounded[v] = V::round(V::scale(tile.sums[r][v], V::load_floats(e.bias + v * V::kLanes), e.bias_scale,
-                                       V::load_floats(e.multiplier + v * V::kLanes)));
-      }
-      V::template store_block<Vectors>(args.output + args.output_offsets[r], args.columns, rounded, e.bytes);
-    }
+      unrolled<Vectors>(QCONV_EACH(v) {
+        rounded[v] = V::round(V::scale(tile.sums[r][v], V::load_floats(bias + v * V::kLanes), bias_scale,
+                                       V::load_floats(multiplier + v * V::kLanes)));
+      });
+      V::template store_block<Vectors>(output + offsets[r], columns, rounded, limits);
+    });
     return;
   }
   alignas(64) std::int32_t sums[Rows * Vectors * V::kLanes];
-  for (int r = 0; r < Rows; ++r) {
-    for (int v = 0; v < Vectors; ++v) {
+  unrolled<Rows>(QCONV_EACH(r) {
+    unrolled<Vectors>(QCONV_EACH(v) {
       V::store_sums(sums + static_cast<std::size_t>(r * Vectors + v) * V::kLanes, tile.sums[r][v]);
-    }
-  }
+    });
+  });
   finish_from_memory<V, Vectors>(args, sums);
 }
 

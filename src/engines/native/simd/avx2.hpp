@@ -80,8 +80,8 @@ struct Avx2 {
 
   static constexpr bool kRoundsAll = true;  // whatever fits int32, not only what fits a byte
 
-  // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in a
-  // lane of its own, and stored.
+  // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in
+  // a lane of its own, and stored.
   template <int N>
   static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
                          __m256i (&to)[N]) noexcept {
@@ -100,21 +100,29 @@ struct Avx2 {
       }
     }
   }
+  struct Range {
+    __m256i zero_point16, lo8, hi8, flip8;
+  };
   template <int N>
-  static void store_block(std::uint8_t* p, std::size_t count, const __m256i (&v)[N], const ByteRange& r) noexcept {
+  static Range load_range(const ByteRange& r) noexcept {
+    return {_mm256_set1_epi16(static_cast<short>(r.zero_point)), _mm256_set1_epi8(static_cast<char>(r.lo)),
+            _mm256_set1_epi8(static_cast<char>(r.hi)), _mm256_set1_epi8(static_cast<char>(r.flip))};
+  }
+  template <int N>
+  static void store_block(std::uint8_t* p, std::size_t count, const __m256i (&v)[N],
+                          const Range& r) noexcept {
     static_assert(N == 1 || N == 2 || N == 4);
-    const __m256i z = _mm256_set1_epi16(static_cast<short>(r.zero_point));
-    const __m256i s0 = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[N > 1 ? 1 : 0]), z);
-    const __m256i s1 = N == 4 ? _mm256_adds_epi16(_mm256_packs_epi32(v[N - 2], v[N - 1]), z) : s0;
+    const __m256i s0 = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[N > 1 ? 1 : 0]), r.zero_point16);
+    const __m256i s1 =
+        N == 4 ? _mm256_adds_epi16(_mm256_packs_epi32(v[N - 2], v[N - 1]), r.zero_point16) : s0;
     const __m256i halves = _mm256_packus_epi16(s0, s1);
     // Two vectors leave 8 bytes in either half, one leaves 4.
     const __m256i packed =
         N == 4   ? halves
         : N == 2 ? _mm256_permute4x64_epi64(halves, 0x08)
                  : _mm256_permutevar8x32_epi32(halves, _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4));
-    const __m256i limited = _mm256_min_epu8(_mm256_max_epu8(packed, _mm256_set1_epi8(static_cast<char>(r.lo))),
-                                            _mm256_set1_epi8(static_cast<char>(r.hi)));
-    const __m256i bytes = _mm256_xor_si256(limited, _mm256_set1_epi8(static_cast<char>(r.flip)));
+    const __m256i limited = _mm256_min_epu8(_mm256_max_epu8(packed, r.lo8), r.hi8);
+    const __m256i bytes = _mm256_xor_si256(limited, r.flip8);
     if (count < N * kLanes) {
       alignas(32) std::uint8_t array[32];
       _mm256_store_si256(reinterpret_cast<__m256i*>(array), bytes);

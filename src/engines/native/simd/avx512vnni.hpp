@@ -39,7 +39,9 @@ struct Avx512Vnni {
   static __m512i load_positions(const std::uint8_t* p) noexcept {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
-  static __m512i spread(__m512i bytes, __m512i positions) noexcept { return _mm512_shuffle_epi8(bytes, positions); }
+  static __m512i spread(__m512i bytes, __m512i positions) noexcept {
+    return _mm512_shuffle_epi8(bytes, positions);
+  }
   static __m512i dot(__m512i sum, __m512i a, __m512i w) noexcept { return _mm512_dpbusd_epi32(sum, a, w); }
 
   static __m512i subtract_product(__m512i sum, const std::int32_t* factors, std::int32_t factor) noexcept {
@@ -64,13 +66,13 @@ struct Avx512Vnni {
 
   static constexpr bool kRoundsAll = true;  // whatever fits int32, not only what fits a byte
 
-  // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in a
-  // lane of its own, and stored.
+  // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in
+  // a lane of its own, and stored.
   template <int N>
   static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
                          __m512i (&to)[N]) noexcept {
-    const __m512i bytes =
-        _mm512_xor_si512(_mm512_maskz_loadu_epi8(wide_mask(count), p), _mm512_set1_epi8(static_cast<char>(flip)));
+    const __m512i bytes = _mm512_xor_si512(_mm512_maskz_loadu_epi8(wide_mask(count), p),
+                                           _mm512_set1_epi8(static_cast<char>(flip)));
     if constexpr (N == 4) {
       for (int v = 0; v < 4; ++v) to[v] = _mm512_shuffle_epi8(bytes, dwords_of_bytes(4 * v));
     }
@@ -81,34 +83,51 @@ struct Avx512Vnni {
     if constexpr (N == 3) to[2] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 2));
     if constexpr (N == 1) to[0] = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes));
   }
+  // A ByteRange in the widths that the stores of N vectors need.
+  struct Range {
+    __m512i zero_point16, lo8, hi8, flip8;  // of four vectors
+    __m512i lo16, hi16;                     // of two and three
+    __m512i zero_point32, lo32, hi32;       // of one and three
+  };
   template <int N>
-  static void store_block(std::uint8_t* p, std::size_t count, const __m512i (&v)[N], const ByteRange& r) noexcept {
+  static Range load_range(const ByteRange& r) noexcept {
+    Range range;
+    range.zero_point16 = _mm512_set1_epi16(static_cast<short>(r.zero_point));
+    range.flip8 = _mm512_set1_epi8(static_cast<char>(r.flip));
+    range.lo8 = _mm512_set1_epi8(static_cast<char>(r.lo));
+    range.hi8 = _mm512_set1_epi8(static_cast<char>(r.hi));
+    range.lo16 = _mm512_set1_epi16(r.lo);
+    range.hi16 = _mm512_set1_epi16(r.hi);
+    range.zero_point32 = _mm512_set1_epi32(r.zero_point);
+    range.lo32 = _mm512_set1_epi32(r.lo);
+    range.hi32 = _mm512_set1_epi32(r.hi);
+    return range;
+  }
+  template <int N>
+  static void store_block(std::uint8_t* p, std::size_t count, const __m512i (&v)[N],
+                          const Range& r) noexcept {
     if constexpr (N == 4) {
-      const __m512i z = _mm512_set1_epi16(static_cast<short>(r.zero_point));
-      const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), z);
-      const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), z);
-      const __m512i limited =
-          _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), _mm512_set1_epi8(static_cast<char>(r.lo))),
-                          _mm512_set1_epi8(static_cast<char>(r.hi)));
-      const __m512i bytes = _mm512_xor_si512(limited, _mm512_set1_epi8(static_cast<char>(r.flip)));
+      const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
+      const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), r.zero_point16);
+      const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
+      const __m512i bytes = _mm512_xor_si512(limited, r.flip8);
       count >= 64 ? _mm512_storeu_si512(p, bytes) : _mm512_mask_storeu_epi8(p, wide_mask(count), bytes);
     }
     if constexpr (N == 2 || N == 3) {
-      const __m512i s = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]),
-                                          _mm512_set1_epi16(static_cast<short>(r.zero_point)));
-      const __m512i limited = _mm512_min_epi16(_mm512_max_epi16(s, _mm512_set1_epi16(r.lo)), _mm512_set1_epi16(r.hi));
-      const __m256i bytes = _mm256_xor_si256(_mm512_cvtepi16_epi8(limited), _mm256_set1_epi8(static_cast<char>(r.flip)));
+      const __m512i s = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
+      const __m512i limited = _mm512_min_epi16(_mm512_max_epi16(s, r.lo16), r.hi16);
+      const __m256i bytes = _mm256_xor_si256(_mm512_cvtepi16_epi8(limited), _mm512_castsi512_si256(r.flip8));
       count >= 32 ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes)
                   : _mm256_mask_storeu_epi8(p, static_cast<__mmask32>(wide_mask(count)), bytes);
     }
     if constexpr (N == 1 || N == 3) {
-      const std::size_t before = N == 3 ? 32 : 0;
-      if (count <= before) return;
-      const __m512i shifted = _mm512_add_epi32(v[N - 1], _mm512_set1_epi32(r.zero_point));
-      const __m512i limited = _mm512_min_epi32(_mm512_max_epi32(shifted, _mm512_set1_epi32(r.lo)), _mm512_set1_epi32(r.hi));
-      const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(limited), _mm_set1_epi8(static_cast<char>(r.flip)));
-      count >= before + 16 ? _mm_storeu_si128(reinterpret_cast<__m128i*>(p + before), bytes)
-                           : _mm_mask_storeu_epi8(p + before, mask(count - before), bytes);
+      constexpr std::size_t kBefore = N == 3 ? 32 : 0;
+      if (count <= kBefore) return;
+      const __m512i shifted = _mm512_add_epi32(v[N - 1], r.zero_point32);
+      const __m512i limited = _mm512_min_epi32(_mm512_max_epi32(shifted, r.lo32), r.hi32);
+      const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(limited), _mm512_castsi512_si128(r.flip8));
+      count >= kBefore + 16 ? _mm_storeu_si128(reinterpret_cast<__m128i*>(p + kBefore), bytes)
+                            : _mm_mask_storeu_epi8(p + kBefore, mask(count - kBefore), bytes);
     }
   }
   // A shuffle that makes, in each 128-bit part, four dwords of the bytes from `first` on.

@@ -59,7 +59,12 @@ struct Scalar {
     for (std::size_t v = 0; v < N; ++v) to[v] = v < count ? p[v] ^ flip : 0;
   }
   template <int N>
-  static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[N], const ByteRange& r) noexcept {
+  static const ByteRange& load_range(const ByteRange& r) noexcept {
+    return r;
+  }
+  template <int N>
+  static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[N],
+                          const ByteRange& r) noexcept {
     for (std::size_t c = 0; c < count; ++c) {
       const std::int32_t shifted = v[c] + r.zero_point;
       const std::int32_t raised = shifted > r.lo ? shifted : r.lo;

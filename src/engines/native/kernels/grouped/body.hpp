@@ -2,11 +2,11 @@
 
 #include "engines/native/kernels/tile.hpp"
 
-/// Convolution in many groups of a few channels, as many out as in: 1, 2, 4, 8 or 16. A block is four vectors of
-/// output channels in lane order (lane_order.hpp): the groups of the four lanes in a 128-bit part read bytes of the
-/// same 16 input channels, so that one shuffle within the parts brings every lane the 4 bytes of its own group.
-/// `Args::spread` holds the shuffles: for each step and vector the positions, 0 to 15, of 16 bytes, or 0x80 for a
-/// zero. Internal linkage throughout.
+/// Convolution in many groups of a few channels, as many out as in: 1, 2, 4, 8 or 16. A block is four vectors
+/// of output channels in lane order (lane_order.hpp): the groups of the four lanes in a 128-bit part read
+/// bytes of the same 16 input channels, so that one shuffle within the parts brings every lane the 4 bytes of
+/// its own group. `Args::spread` holds the shuffles: for each step and vector the positions, 0 to 15, of 16
+/// bytes, or 0x80 for a zero. Internal linkage throughout.
 namespace qconv::engines::grouped {
 namespace {
 
@@ -20,19 +20,19 @@ void run_tile(const Args& args) noexcept {
   const std::uint8_t* const* pixels = args.pixels;
   for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
     typename V::Bytes bytes[Rows];
-    for (int r = 0; r < Rows; ++r) {
+    unrolled<Rows>(QCONV_EACH(r) {
       bytes[r] = V::template load_pixel<Signed>(pixels[r] + args.channel_offset, args.columns);
-    }
+    });
     const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
     const std::uint8_t* spread = args.spread;
-    for (std::size_t s = 0; s < args.steps; ++s) {
-      for (int v = 0; v < kVectors; ++v, spread += 16, weights += kVectorBytes) {
-        const auto w = V::load_weights(weights);
-        const auto positions = V::load_positions(spread);
-        for (int r = 0; r < Rows; ++r) {
-          tile.sums[r][v] = V::dot(tile.sums[r][v], V::spread(bytes[r], positions), w);
-        }
-      }
+    for (std::size_t s = 0; s < args.steps;
+         ++s, spread += kVectors * 16, weights += kVectors * kVectorBytes) {
+      unrolled<kVectors>(QCONV_EACH(v) {
+        const auto w = V::load_weights(weights + v * kVectorBytes);
+        const auto positions = V::load_positions(spread + v * 16);
+        unrolled<Rows>(
+            QCONV_EACH(r) { tile.sums[r][v] = V::dot(tile.sums[r][v], V::spread(bytes[r], positions), w); });
+      });
     }
   }
   finish<V, Rows, kVectors>(args, tile);
@@ -51,13 +51,13 @@ void run(const Args& args) noexcept {
 }  // namespace qconv::engines::grouped
 
 /// Defines the two functions of one row of kernels.inc: unsigned and signed input.
-#define QCONV_DEFINE_GROUPED(isa, V, rows, columns)                                    \
-  namespace qconv::engines::igemm {                                                    \
-  static_assert((columns) == 4 * V::kLanes);                                           \
-  void qu8qs8_grouped_##rows##x##columns##c4_##isa(const Args& args) noexcept {        \
-    grouped::run<V, rows, false>(args);                                                \
-  }                                                                                    \
-  void qs8qs8_grouped_##rows##x##columns##c4_##isa(const Args& args) noexcept {        \
-    grouped::run<V, rows, true>(args);                                                 \
-  }                                                                                    \
+#define QCONV_DEFINE_GROUPED(isa, V, rows, columns)                             \
+  namespace qconv::engines::igemm {                                             \
+  static_assert((columns) == 4 * V::kLanes);                                    \
+  void qu8qs8_grouped_##rows##x##columns##c4_##isa(const Args& args) noexcept { \
+    grouped::run<V, rows, false>(args);                                         \
+  }                                                                             \
+  void qs8qs8_grouped_##rows##x##columns##c4_##isa(const Args& args) noexcept { \
+    grouped::run<V, rows, true>(args);                                          \
+  }                                                                             \
   }

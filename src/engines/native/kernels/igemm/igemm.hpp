@@ -13,18 +13,20 @@ namespace qconv::engines::igemm {
 /// Input channels that one packed weight column holds next to each other: a dot product of 4 bytes.
 inline constexpr std::size_t kStep = 4;
 
-/// One call. Preconditions: 1 <= rows <= the kernel's rows and 1 <= columns <= its columns; no pointer is null but
-/// `addend`, `row_sums` and `spread`. Reads exactly `channels` bytes at each tap.
+/// One call. Preconditions: 1 <= rows <= the kernel's rows and 1 <= columns <= its columns; no pointer is
+/// null but `addend`, `row_sums` and `spread`. Reads exactly `channels` bytes at each tap, but never less
+/// than 4.
 struct Args {
   std::size_t rows;
   std::size_t columns;
   std::size_t taps;
   std::size_t channels;               ///< bytes per tap
   const std::uint8_t* const* pixels;  ///< [taps][rows] pointers
-  std::size_t channel_offset;         ///< added to each: where the group starts
-  /// Per tap [steps][vectors * lanes][4]. Indirect GEMM takes channels 4 s to 4 s + 3 in step s; when the channels
-  /// are no multiple of 4, but more, its last step takes the last 4 of them, some for the second time, with zero
-  /// weights. Grouped takes in step s the bytes that `spread` names; its channels are the columns.
+  std::int64_t channel_offset;  ///< added to each: where the group starts, and how far the tile is shifted
+  /// Per tap [steps][vectors * lanes][4]. Indirect GEMM takes channels 4 s to 4 s + 3 in step s; when the
+  /// channels are no multiple of 4, but more, its last step takes the last 4 of them, some for the second
+  /// time, with zero weights. Grouped takes in step s the bytes that `spread` names; its channels are the
+  /// columns.
   const std::int8_t* weights;
   const std::uint32_t* tap_indices;    ///< [taps]: which of the packed taps each is
   std::size_t tap_bytes;               ///< from one packed tap to the next

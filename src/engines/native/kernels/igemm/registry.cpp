@@ -5,7 +5,7 @@
 
 namespace qconv::engines::igemm {
 
-#define QCONV_TILE(family, isa, rows, columns)                             \
+#define QCONV_TILE(family, isa, rows, columns)                               \
   void qu8qs8_##family##_##rows##x##columns##c4_##isa(const Args&) noexcept; \
   void qs8qs8_##family##_##rows##x##columns##c4_##isa(const Args&) noexcept;
 #define QCONV_IGEMM(isa, rows, columns, vectors) QCONV_TILE(igemm, isa, rows, columns)
@@ -15,14 +15,14 @@ namespace qconv::engines::igemm {
 
 std::span<const Kernel> kernels() {
   static constexpr auto kTable = std::to_array<Kernel>({
-#define QCONV_TILE(family, grouped, isa, rows, columns, vectors)    \
-  {Isa::isa,                                                        \
-   "qx8qs8_" #family "_" #rows "x" #columns "c4_" #isa,             \
-   grouped,                                                         \
-   rows,                                                            \
-   columns,                                                         \
-   vectors,                                                         \
-   &qu8qs8_##family##_##rows##x##columns##c4_##isa,                 \
+#define QCONV_TILE(family, grouped, isa, rows, columns, vectors) \
+  {Isa::isa,                                                     \
+   "qx8qs8_" #family "_" #rows "x" #columns "c4_" #isa,          \
+   grouped,                                                      \
+   rows,                                                         \
+   columns,                                                      \
+   vectors,                                                      \
+   &qu8qs8_##family##_##rows##x##columns##c4_##isa,              \
    &qs8qs8_##family##_##rows##x##columns##c4_##isa},
 #define QCONV_IGEMM(isa, rows, columns, vectors) QCONV_TILE(igemm, false, isa, rows, columns, vectors)
 #define QCONV_GROUPED(isa, rows, columns, vectors) QCONV_TILE(grouped, true, isa, rows, columns, vectors)
