@@ -106,7 +106,7 @@ bool Indirection::fill_tap(const Source& source, const std::vector<Segment>& seg
     const std::int64_t x = source.first_x + s.x;
     if (line == nullptr) {
       pixels = std::fill_n(pixels, s.count, source.zeros);
-    } else if (inside(x, s.count)) {
+    } else if (x >= inside_begin_ && x + s.count <= inside_end_) {
       const std::uint8_t* p = line + width_offsets_[static_cast<std::size_t>(width_tap)] + x * input_step_;
       for (std::int64_t i = 0; i < s.count; ++i) *pixels++ = p + i * input_step_;
       any = true;

@@ -54,11 +54,10 @@ class Indirection {
   std::size_t fill(const Source& source, const std::vector<Segment>& segments, std::size_t rows, bool skip,
                    const std::uint8_t** pixels, std::uint32_t* tap_indices) const;
 
-  /// Whether outputs of one line read no padding along the width: then their pointers are those of others,
-  /// shifted.
-  bool inside(std::int64_t x, std::int64_t count) const noexcept {
-    return x >= inside_begin_ && x + count <= inside_end_;
-  }
+  /// The outputs of a line, from begin to before end, that read no padding along the width: there, pointers
+  /// are those of others, shifted.
+  std::int64_t inside_begin() const noexcept { return inside_begin_; }
+  std::int64_t inside_end() const noexcept { return inside_end_; }
   std::int64_t input_offset(std::int64_t x) const noexcept { return x * input_step_; }
 
   /// The offset of output x from the first of its line.

@@ -22,33 +22,34 @@ struct PartPlan {
   std::size_t first_task;
 };
 
-// One tile of a task: what the kernel gets for every block of columns. Tiles that read no padding are shifted
-// copies of each other and share the pointers of the first.
+// Neighbouring tiles of a task: what the kernel gets for every block of columns. Those that read no padding
+// are shifted copies of each other and share the pointers of the first.
 struct TilePlan {
+  std::size_t tiles;
   std::size_t rows;
-  std::size_t first_row;  // into the offsets of outputs
   std::size_t taps;
+  std::size_t first_row;    // into the offsets of outputs
   std::size_t first_pixel;  // into the pointers, and with them the indices of taps
-  std::int64_t input_shift;
-  std::int64_t output_shift;
+  std::int64_t input_shift = 0;
+  std::int64_t output_shift = 0;
 };
 
-// A tile whose pointers others may share: of one line, away from the padding.
+// Tiles whose pointers others may share: of one line, away from the padding.
 struct Template {
-  TilePlan tile;
+  std::size_t plan;
   Segment segment;
-  std::int64_t output;  // offset of its first output
 };
 
 // Memory of one thread, kept between calls.
 struct Scratch {
   std::vector<const std::uint8_t*> lines;
+  std::vector<std::int64_t> output_lines;
   std::vector<const std::uint8_t*> pixels;
   std::vector<std::uint32_t> tap_indices;
   std::vector<std::int64_t> output_offsets;
   std::vector<std::int32_t> row_sums;
   std::vector<Segment> segments;
-  std::vector<TilePlan> tiles;
+  std::vector<TilePlan> plans;
   std::vector<Template> templates;
   AlignedBuffer<std::uint8_t> padded;
   AlignedBuffer<std::int32_t> initial;
@@ -128,6 +129,7 @@ class PreparedIgemm final : public Prepared {
   void plan_tasks() {
     constexpr std::int64_t kPointers = 4096;
     constexpr std::int64_t kMostRows = 192;
+    constexpr std::int64_t kMostNarrowRows = 768;  // of inputs narrow enough to be copied
     constexpr std::int64_t kEnoughTasks = 16;
     const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
     const bool weights_first =
@@ -139,7 +141,9 @@ class PreparedIgemm final : public Prepared {
       const std::int64_t rows = i.planes() * i.lines() * i.width();
       const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
       const std::int64_t wanted = rows * static_cast<std::int64_t>(ranges_) / kEnoughTasks;
-      part.chunks = Chunks(i, std::max(weights_->tile_rows, std::min({wanted, cached, kMostRows})));
+      part.chunks = Chunks(
+          i, std::max(weights_->tile_rows,
+                      std::min({wanted, cached, weights_->padded_lines ? kMostNarrowRows : kMostRows})));
       part.first_task = static_cast<std::size_t>(row_tasks);
       row_tasks += part.chunks.count();
     }
@@ -177,60 +181,79 @@ class PreparedIgemm final : public Prepared {
     } else {
       indirection.input_lines(chunk.plane, chunk.first_line, chunk.lines, input, memory.lines.data());
     }
-    const auto taps = static_cast<std::size_t>(indirection.taps());
-    const auto most_rows = static_cast<std::size_t>(chunk.lines * chunk.width);
-    memory.pixels.resize(most_rows * taps);
-    memory.tap_indices.resize(most_rows * taps);
-    memory.output_offsets.resize(most_rows);
-    memory.tiles.clear();
+    memory.output_lines.clear();
+    for (std::int64_t line = 0; line < chunk.lines; ++line) {
+      memory.output_lines.push_back(indirection.output_line(chunk.plane, chunk.first_line + line) +
+                                    indirection.output_offset(chunk.first_x));
+    }
+    const std::size_t most_pixels = static_cast<std::size_t>(chunk.lines * chunk.width * indirection.taps());
+    memory.pixels.resize(most_pixels);
+    memory.tap_indices.resize(most_pixels);
+    memory.output_offsets.clear();
+    memory.plans.clear();
     memory.templates.clear();
-    std::size_t row = 0;
-    for_each_tile(chunk, weights_->tile_rows, memory.segments, [&](const auto& segments, std::size_t rows) {
-      const Segment& s = segments.front();
-      const std::int64_t output = output_of(indirection, chunk, s);
-      const bool shareable = segments.size() == 1 && indirection.inside(source.first_x + s.x, s.count);
-      if (shareable && share(indirection, memory, s, output)) return;
-      TilePlan tile{rows, row, 0, row * taps, 0, 0};
-      tile.taps = indirection.fill(source, segments, rows, part.skip, memory.pixels.data() + tile.first_pixel,
-                                   memory.tap_indices.data() + tile.first_pixel);
-      for (const Segment& segment : segments) {
-        const std::int64_t first = output_of(indirection, chunk, segment);
-        for (std::int64_t i = 0; i < segment.count; ++i) {
-          memory.output_offsets[row++] = first + indirection.output_offset(i);
+    // Neighbouring tiles of a line: those at its ends that reach into the padding one by one, the others as
+    // one.
+    const auto plan_line = [&](Segment s, std::int64_t tiles) {
+      const std::int64_t begin = indirection.inside_begin() - source.first_x;
+      const std::int64_t end = indirection.inside_end() - source.first_x;
+      while (tiles > 0) {
+        std::int64_t now = 1;
+        const bool inside = s.x >= begin && s.x + s.count <= end;
+        if (inside && zero_points_.empty()) now = std::min(tiles, (end - s.x) / s.count);
+        if (!inside || !share(indirection, memory, s, now)) {
+          memory.segments.assign(1, s);
+          plan_tile(part, source, static_cast<std::size_t>(s.count), memory);
+          memory.plans.back().tiles = static_cast<std::size_t>(now);
+          if (inside) memory.templates.push_back({memory.plans.size() - 1, s});
         }
+        s.x += now * s.count;
+        tiles -= now;
       }
-      memory.tiles.push_back(tile);
-      if (shareable) memory.templates.push_back({tile, s, output});
-    });
-    memory.output_offsets.resize(row);
+    };
+    for_each_tile(chunk, weights_->tile_rows, memory.segments, plan_line,
+                  [&](const auto&, std::size_t rows) { plan_tile(part, source, rows, memory); });
   }
 
-  static std::int64_t output_of(const Indirection& indirection, const Chunk& chunk, const Segment& s) {
-    return indirection.output_line(chunk.plane, chunk.first_line + s.line) +
-           indirection.output_offset(chunk.first_x + s.x);
+  static std::int64_t output_of(const Indirection& indirection, const Scratch& memory, const Segment& s) {
+    return memory.output_lines[static_cast<std::size_t>(s.line)] + indirection.output_offset(s.x);
   }
 
-  // Adds a tile that shares the pointers of an earlier one of as many outputs whose input lines are as far
-  // apart.
-  static bool share(const Indirection& indirection, Scratch& memory, const Segment& s, std::int64_t output) {
+  // Adds a tile of the outputs in Scratch::segments.
+  static void plan_tile(const PartPlan& part, const Indirection::Source& source, std::size_t rows,
+                        Scratch& memory) {
+    const std::size_t first_row = memory.output_offsets.size();
+    const std::size_t first_pixel = first_row * static_cast<std::size_t>(part.indirection.taps());
+    const std::size_t taps =
+        part.indirection.fill(source, memory.segments, rows, part.skip, memory.pixels.data() + first_pixel,
+                              memory.tap_indices.data() + first_pixel);
+    for (const Segment& s : memory.segments) {
+      const std::int64_t first = output_of(part.indirection, memory, s);
+      for (std::int64_t i = 0; i < s.count; ++i) {
+        memory.output_offsets.push_back(first + part.indirection.output_offset(i));
+      }
+    }
+    memory.plans.push_back({1, rows, taps, first_row, first_pixel});
+  }
+
+  // Adds tiles that share the pointers of earlier ones of as many outputs whose input lines are as far apart.
+  static bool share(const Indirection& indirection, Scratch& memory, const Segment& s, std::int64_t tiles) {
     const std::int64_t taps = indirection.row_taps();
     for (const Template& t : memory.templates) {
       if (t.segment.count != s.count || taps == 0) continue;
       const std::uint8_t* const* lines = memory.lines.data() + s.line * taps;
       const std::uint8_t* const* others = memory.lines.data() + t.segment.line * taps;
-      std::int64_t shift = 0;
-      if (s.line != t.segment.line) {
-        if (lines[0] == nullptr || others[0] == nullptr) continue;
-        shift = lines[0] - others[0];
-        const bool alike = std::equal(lines, lines + taps, others, [&](const auto* line, const auto* other) {
-          return line != nullptr && other != nullptr && line - other == shift;
-        });
-        if (!alike) continue;
-      }
-      TilePlan tile = t.tile;
-      tile.input_shift = shift + indirection.input_offset(s.x - t.segment.x);
-      tile.output_shift = output - t.output;
-      memory.tiles.push_back(tile);
+      if (lines[0] == nullptr || others[0] == nullptr) continue;
+      const std::int64_t shift = lines[0] - others[0];
+      const bool alike = std::equal(lines, lines + taps, others, [&](const auto* line, const auto* other) {
+        return line != nullptr && other != nullptr && line - other == shift;
+      });
+      if (!alike) continue;
+      TilePlan plan = memory.plans[t.plan];
+      plan.tiles = static_cast<std::size_t>(tiles);
+      plan.input_shift = shift + indirection.input_offset(s.x - t.segment.x);
+      plan.output_shift = output_of(indirection, memory, s) - output_of(indirection, memory, t.segment);
+      memory.plans.push_back(plan);
       return true;
     }
     return false;
@@ -255,7 +278,10 @@ class PreparedIgemm final : public Prepared {
     call.epilogue.bias = bias_.data() + block.lane;
     call.epilogue.multiplier = multiplier_.data() + block.lane;
     if (!zero_points_.empty()) call.epilogue.weight_zero_points = zero_points_.data() + block.lane;
-    for (const TilePlan& tile : memory.tiles) {
+    for (const TilePlan& tile : memory.plans) {
+      call.tiles = tile.tiles;
+      call.input_step = part.indirection.input_offset(static_cast<std::int64_t>(tile.rows));
+      call.output_step = part.indirection.output_offset(static_cast<std::int64_t>(tile.rows));
       call.rows = tile.rows;
       call.taps = tile.taps;
       call.pixels = memory.pixels.data() + tile.first_pixel;

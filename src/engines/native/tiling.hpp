@@ -37,32 +37,37 @@ class Chunks {
   std::int64_t width_chunks_ = 1;
 };
 
-/// Calls f(segments, rows) for every tile of at most `most` outputs of a chunk, tiles nearly equal in size.
-/// Tiles keep to one line where lines are long, since a tap above or below the image can then be left out.
-/// The segments' lines and positions count from the chunk's first.
-template <class F>
-void for_each_tile(const Chunk& chunk, std::int64_t most, std::vector<Segment>& segments, const F& f) {
-  const bool by_line = chunk.width >= 3 * most || chunk.lines == 1;
-  const std::int64_t runs = by_line ? chunk.lines : 1;
-  const std::int64_t run = by_line ? chunk.width : chunk.width * chunk.lines;
-  const std::int64_t tiles = (run + most - 1) / most;
-  std::int64_t line = 0;
-  std::int64_t x = 0;
-  for (std::int64_t r = 0; r < runs; ++r) {
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const std::int64_t rows = run / tiles + (t < run % tiles ? 1 : 0);
-      segments.clear();
-      for (std::int64_t left = rows; left > 0;) {
-        const std::int64_t count = std::min(chunk.width - x, left);
-        segments.push_back({line, x, count});
-        left -= count;
-        x += count;
-        if (x < chunk.width) continue;
-        x = 0;
-        ++line;
-      }
-      f(segments, static_cast<std::size_t>(rows));
+/// Cuts a chunk into tiles of at most `most` outputs, nearly equal in size. Lines that are long are cut one
+/// by one: line(segment, tiles) is called for neighbouring tiles of as many outputs as the segment, the first
+/// of them. Tiles of short lines run on: run(segments, rows) is called for each. Lines and positions count
+/// from the chunk's first.
+template <class Line, class Run>
+void for_each_tile(const Chunk& chunk, std::int64_t most, std::vector<Segment>& segments, const Line& line,
+                   const Run& run) {
+  if (chunk.width >= 3 * most || chunk.lines == 1) {
+    const std::int64_t tiles = (chunk.width + most - 1) / most;
+    const std::int64_t rows = chunk.width / tiles;
+    const std::int64_t larger = chunk.width % tiles;  // so many have one more
+    for (std::int64_t l = 0; l < chunk.lines; ++l) {
+      if (larger > 0) line(Segment{l, 0, rows + 1}, larger);
+      line(Segment{l, larger * (rows + 1), rows}, tiles - larger);
     }
+    return;
+  }
+  const std::int64_t all = chunk.width * chunk.lines;
+  const std::int64_t tiles = (all + most - 1) / most;
+  Segment at{0, 0, 0};
+  for (std::int64_t t = 0; t < tiles; ++t) {
+    const std::int64_t rows = all / tiles + (t < all % tiles ? 1 : 0);
+    segments.clear();
+    for (std::int64_t left = rows; left > 0;) {
+      at.count = std::min(chunk.width - at.x, left);
+      segments.push_back(at);
+      left -= at.count;
+      at.x += at.count;
+      if (at.x == chunk.width) at = {at.line + 1, 0, 0};
+    }
+    run(segments, static_cast<std::size_t>(rows));
   }
 }
 

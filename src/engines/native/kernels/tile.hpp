@@ -22,9 +22,10 @@ struct Tile {
 
 // One row: scale, add, limit, round and store, whatever the epilogue asks for.
 template <class V, int Vectors>
-inline void finish_row(const igemm::Args& args, std::size_t row, const std::int32_t* sums) noexcept {
+inline void finish_row(const igemm::Args& args, std::int64_t shift, std::size_t row,
+                       const std::int32_t* sums) noexcept {
   const Epilogue& e = args.epilogue;
-  const std::int64_t at = args.output_offsets[row];
+  const std::int64_t at = args.output_offsets[row] + shift;
   typename V::Accumulator addend[Vectors];
   if (args.addend != nullptr)
     V::template load_block<Vectors>(args.addend + at, args.columns, e.addend_flip, addend);
@@ -48,16 +49,18 @@ inline void finish_row(const igemm::Args& args, std::size_t row, const std::int3
 
 // Through memory, so that the many tiles share one copy of the general code.
 template <class V, int Vectors>
-[[gnu::noinline]] void finish_from_memory(const igemm::Args& args, const std::int32_t* sums) noexcept {
+[[gnu::noinline]] void finish_from_memory(const igemm::Args& args, std::int64_t shift,
+                                          const std::int32_t* sums) noexcept {
   for (std::size_t r = 0; r < args.rows; ++r) {
-    finish_row<V, Vectors>(args, r, sums + r * static_cast<std::size_t>(Vectors) * V::kLanes);
+    finish_row<V, Vectors>(args, shift, r, sums + r * static_cast<std::size_t>(Vectors) * V::kLanes);
   }
 }
 
 template <class V, int Rows, int Vectors>
-[[gnu::always_inline]] inline void finish(const igemm::Args& args,
+[[gnu::always_inline]] inline void finish(const igemm::Args& args, std::size_t tile_index,
                                           const Tile<V, Rows, Vectors>& tile) noexcept {
   const Epilogue& e = args.epilogue;
+  const std::int64_t shift = static_cast<std::int64_t>(tile_index) * args.output_step;
   if (V::kRoundsAll && e.bounded && e.weight_zero_points == nullptr) {
     // Copies, since the bytes stored could be anything's.
     const auto limits = V::template load_range<Vectors>(e.bytes);
@@ -65,15 +68,31 @@ template <class V, int Rows, int Vectors>
     const float* const multiplier = e.multiplier;
     const float bias_scale = e.bias_scale;
     const std::int64_t* const offsets = args.output_offsets;
-    std::uint8_t* const output = args.output;
+    std::uint8_t* const output = args.output + shift;
     const std::size_t columns = args.columns;
-    unrolled<Rows>(QCONV_EACH(r) {
-      typename V::Accumulator rounded[Vectors];
-      unrolled<Vectors>(QCONV_EACH(v) {
-        rounded[v] = V::round(V::scale(tile.sums[r][v], V::load_floats(bias + v * V::kLanes), bias_scale,
-                                       V::load_floats(multiplier + v * V::kLanes)));
-      });
-      V::template store_block<Vectors>(output + offsets[r], columns, rounded, limits);
+    const auto rounded = QCONV_EACH(i) {
+      constexpr int r = decltype(i)() / Vectors;
+      constexpr int v = decltype(i)() % Vectors;
+      return V::round(V::scale(tile.sums[r][v], V::load_floats(bias + v * V::kLanes), bias_scale,
+                               V::load_floats(multiplier + v * V::kLanes)));
+    };
+    // As many rows at once as make four vectors, the rest one by one.
+    constexpr int kRows = V::kStoresRows && Vectors < 3 ? 4 / Vectors : 1;
+    unrolled<Rows / kRows>(QCONV_EACH(n) {
+      typename V::Accumulator values[kRows * Vectors];
+      unrolled<kRows * Vectors>(
+          QCONV_EACH(i) { values[i] = rounded(Index<decltype(n)() * kRows * Vectors + decltype(i)()>()); });
+      if constexpr (kRows == 1) {
+        V::template store_block<Vectors>(output + offsets[n], columns, values, limits);
+      } else {
+        V::template store_rows<Vectors>(output, offsets + n * kRows, columns, values, limits);
+      }
+    });
+    unrolled<Rows % kRows>(QCONV_EACH(n) {
+      typename V::Accumulator values[Vectors];
+      constexpr int kRow = Rows - Rows % kRows + decltype(n)();
+      unrolled<Vectors>(QCONV_EACH(i) { values[i] = rounded(Index<kRow * Vectors + decltype(i)()>()); });
+      V::template store_block<Vectors>(output + offsets[kRow], columns, values, limits);
     });
     return;
   }
@@ -83,7 +102,7 @@ template <class V, int Rows, int Vectors>
       V::store_sums(sums + static_cast<std::size_t>(r * Vectors + v) * V::kLanes, tile.sums[r][v]);
     });
   });
-  finish_from_memory<V, Vectors>(args, sums);
+  finish_from_memory<V, Vectors>(args, shift, sums);
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ struct Avx2 {
     return _mm256_cvtps_epi32(_mm256_round_ps(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 
+  static constexpr bool kStoresRows = false;
   static constexpr bool kRoundsAll = true;  // whatever fits int32, not only what fits a byte
 
   // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in

@@ -130,6 +130,34 @@ struct Avx512Vnni {
                             : _mm_mask_storeu_epi8(p + kBefore, mask(count - kBefore), bytes);
     }
   }
+  // Two rows of two vectors, or four of one, stored with the instructions of four vectors.
+  static constexpr bool kStoresRows = true;
+  template <int N>
+  static void store_rows(std::uint8_t* p, const std::int64_t* offsets, std::size_t count,
+                         const __m512i (&v)[4], const Range& r) noexcept {
+    const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
+    const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), r.zero_point16);
+    const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
+    const __m512i mixed = _mm512_xor_si512(limited, r.flip8);
+    if constexpr (N == 2) {
+      const __m512i rows = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), mixed);
+      const __m256i parts[2] = {_mm512_castsi512_si256(rows), _mm512_extracti64x4_epi64(rows, 1)};
+      for (int i = 0; i < 2; ++i) {
+        count >= 32
+            ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + offsets[i]), parts[i])
+            : _mm256_mask_storeu_epi8(p + offsets[i], static_cast<__mmask32>(wide_mask(count)), parts[i]);
+      }
+    } else {
+      const __m512i rows = _mm512_permutexvar_epi32(
+          _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed);
+      const __m128i parts[4] = {_mm512_castsi512_si128(rows), _mm512_extracti32x4_epi32(rows, 1),
+                                _mm512_extracti32x4_epi32(rows, 2), _mm512_extracti32x4_epi32(rows, 3)};
+      for (int i = 0; i < 4; ++i) {
+        count >= 16 ? _mm_storeu_si128(reinterpret_cast<__m128i*>(p + offsets[i]), parts[i])
+                    : _mm_mask_storeu_epi8(p + offsets[i], mask(count), parts[i]);
+      }
+    }
+  }
   // A shuffle that makes, in each 128-bit part, four dwords of the bytes from `first` on.
   static __m512i dwords_of_bytes(int first) noexcept {
     constexpr int kZeros = static_cast<int>(0x80808000U);

@@ -50,6 +50,7 @@ struct Scalar {
   static float clamp(float value, float lo, float hi) noexcept { return math::clamp_float(value, lo, hi); }
   static std::int32_t round(float value) noexcept { return math::round_small(value); }
 
+  static constexpr bool kStoresRows = false;
   static constexpr bool kRoundsAll = false;  // whatever fits int32, not only what fits a byte
 
   // Bytes of a block of N lanes: loaded and stored.

@@ -12,39 +12,49 @@ namespace {
 
 using igemm::Args;
 
-template <class V, int Rows, bool Signed>
-void run_tile(const Args& args) noexcept {
+// `Shared` neighbouring vectors read the same bytes: 4 of groups of 16 channels, 2 of groups of 8.
+template <class V, int Rows, int Shared, bool Signed>
+void run_tiles(const Args& args) noexcept {
   constexpr int kVectors = 4;
   constexpr std::size_t kVectorBytes = V::kLanes * igemm::kStep;
-  Tile<V, Rows, kVectors> tile(args.epilogue.initial);
-  const std::uint8_t* const* pixels = args.pixels;
-  for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
-    typename V::Bytes bytes[Rows];
-    unrolled<Rows>(QCONV_EACH(r) {
-      bytes[r] = V::template load_pixel<Signed>(pixels[r] + args.channel_offset, args.columns);
-    });
-    const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
-    const std::uint8_t* spread = args.spread;
-    for (std::size_t s = 0; s < args.steps;
-         ++s, spread += kVectors * 16, weights += kVectors * kVectorBytes) {
-      unrolled<kVectors>(QCONV_EACH(v) {
-        const auto w = V::load_weights(weights + v * kVectorBytes);
-        const auto positions = V::load_positions(spread + v * 16);
-        unrolled<Rows>(
-            QCONV_EACH(r) { tile.sums[r][v] = V::dot(tile.sums[r][v], V::spread(bytes[r], positions), w); });
-      });
+  std::int64_t offset = args.channel_offset;
+  for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
+    Tile<V, Rows, kVectors> tile(args.epilogue.initial);
+    const std::uint8_t* const* pixels = args.pixels;
+    for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
+      typename V::Bytes bytes[Rows];
+      unrolled<Rows>(
+          QCONV_EACH(r) { bytes[r] = V::template load_pixel<Signed>(pixels[r] + offset, args.columns); });
+      const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
+      const std::uint8_t* spread = args.spread;
+      for (std::size_t s = 0; s < args.steps;
+           ++s, spread += kVectors * 16, weights += kVectors * kVectorBytes) {
+        unrolled<kVectors / Shared>(QCONV_EACH(n) {
+          constexpr int kFirst = decltype(n)() * Shared;
+          const auto positions = V::load_positions(spread + kFirst * 16);
+          typename V::Weights w[Shared];
+          unrolled<Shared>(QCONV_EACH(k) { w[k] = V::load_weights(weights + (kFirst + k) * kVectorBytes); });
+          unrolled<Rows>(QCONV_EACH(r) {
+            const auto a = V::spread(bytes[r], positions);
+            unrolled<Shared>(
+                QCONV_EACH(k) { tile.sums[r][kFirst + k] = V::dot(tile.sums[r][kFirst + k], a, w[k]); });
+          });
+        });
+      }
     }
+    finish<V, Rows, kVectors>(args, t, tile);
   }
-  finish<V, Rows, kVectors>(args, tile);
 }
 
-// The tile of exactly args.rows rows.
+// Tiles of exactly args.rows rows.
 template <class V, int Rows, bool Signed>
 void run(const Args& args) noexcept {
   if constexpr (Rows > 1) {
     if (args.rows < Rows) return run<V, Rows - 1, Signed>(args);
   }
-  run_tile<V, Rows, Signed>(args);
+  if (args.steps == 4) return run_tiles<V, Rows, 4, Signed>(args);
+  if (args.steps == 2) return run_tiles<V, Rows, 2, Signed>(args);
+  run_tiles<V, Rows, 1, Signed>(args);
 }
 
 }  // namespace

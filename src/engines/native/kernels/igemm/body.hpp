@@ -29,31 +29,39 @@ template <class V, bool Signed, int Rows, int Vectors, class Word>
 }
 
 template <class V, int Rows, int Vectors, bool Signed>
-void run_tile(const Args& args) noexcept {
-  Tile<V, Rows, Vectors> tile(args.epilogue.initial);
+void run_tiles(const Args& args) noexcept {
   constexpr std::size_t kStepBytes = static_cast<std::size_t>(Vectors) * V::kLanes * kStep;
+  // A tile streams its weights from the second-level cache; in so many steps they arrive.
+  constexpr std::size_t kAhead = 8;
+  constexpr std::size_t kLineBytes = V::kLanes * kStep;
   const std::size_t last = args.channels > kStep ? args.channels - kStep : 0;
-  const std::uint8_t* const* pixels = args.pixels;
-  for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
-    const std::uint8_t* p[Rows];
-    unrolled<Rows>(QCONV_EACH(r) { p[r] = pixels[r] + args.channel_offset; });
-    const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
-    for (std::size_t c = 0; c < args.channels; c += kStep, weights += kStepBytes) {
-      const std::size_t at = c < last ? c : last;
-      step<V, Signed>(
-          tile, weights, QCONV_EACH(r) { return load_word(p[r] + at); });
+  std::int64_t offset = args.channel_offset;
+  for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
+    Tile<V, Rows, Vectors> tile(args.epilogue.initial);
+    const std::uint8_t* const* pixels = args.pixels;
+    for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
+      const std::uint8_t* p[Rows];
+      unrolled<Rows>(QCONV_EACH(r) { p[r] = pixels[r] + offset; });
+      const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
+      for (std::size_t c = 0; c < args.channels; c += kStep, weights += kStepBytes) {
+        const std::size_t at = c < last ? c : last;
+        unrolled<Vectors>(
+            QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
+        step<V, Signed>(
+            tile, weights, QCONV_EACH(r) { return load_word(p[r] + at); });
+      }
     }
+    finish<V, Rows, Vectors>(args, t, tile);
   }
-  finish<V, Rows, Vectors>(args, tile);
 }
 
-// The tile of exactly args.rows rows.
+// Tiles of exactly args.rows rows.
 template <class V, int Rows, int Vectors, bool Signed>
 void run(const Args& args) noexcept {
   if constexpr (Rows > 1) {
     if (args.rows < Rows) return run<V, Rows - 1, Vectors, Signed>(args);
   }
-  run_tile<V, Rows, Vectors, Signed>(args);
+  run_tiles<V, Rows, Vectors, Signed>(args);
 }
 
 }  // namespace

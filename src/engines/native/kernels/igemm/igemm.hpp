@@ -5,7 +5,7 @@
 
 #include "engines/native/kernels/epilogue.hpp"
 
-/// Indirect GEMM: the kernel family of general convolution. A call computes a tile of `rows` output pixels by
+/// Indirect GEMM: the kernel family of general convolution. A call computes tiles of `rows` output pixels by
 /// `columns` output channels; where each pixel reads its taps is a table of pointers, so neither strides nor
 /// padding reach the inner loop. The grouped family (kernels/grouped) has the same contract.
 namespace qconv::engines::igemm {
@@ -17,6 +17,9 @@ inline constexpr std::size_t kStep = 4;
 /// null but `addend`, `row_sums` and `spread`. Reads exactly `channels` bytes at each tap, but never less
 /// than 4.
 struct Args {
+  std::size_t tiles;         ///< this many, whose pointers and outputs lie equally far apart:
+  std::int64_t input_step;   ///< bytes from a tile's pixels to the next tile's
+  std::int64_t output_step;  ///< the same of `output` and `addend`
   std::size_t rows;
   std::size_t columns;
   std::size_t taps;
@@ -28,11 +31,12 @@ struct Args {
   /// time, with zero weights. Grouped takes in step s the bytes that `spread` names; its channels are the
   /// columns.
   const std::int8_t* weights;
-  const std::uint32_t* tap_indices;    ///< [taps]: which of the packed taps each is
-  std::size_t tap_bytes;               ///< from one packed tap to the next
-  const std::uint8_t* spread;          ///< grouped only: [steps][vectors][16], see kernels/grouped/body.hpp
-  std::size_t steps;                   ///< grouped only
-  const std::int32_t* row_sums;        ///< [rows] sums of the bytes read; used with weight zero points only
+  const std::uint32_t* tap_indices;  ///< [taps]: which of the packed taps each is
+  std::size_t tap_bytes;             ///< from one packed tap to the next
+  const std::uint8_t* spread;        ///< grouped only: [steps][vectors][16], see kernels/grouped/body.hpp
+  std::size_t steps;                 ///< grouped only
+  const std::int32_t*
+      row_sums;  ///< [rows] sums of the bytes read; with weight zero points, when there is one tile
   const std::int64_t* output_offsets;  ///< [rows] from `output` and `addend`
   std::uint8_t* output;
   const std::uint8_t* addend;  ///< null when nothing is added
