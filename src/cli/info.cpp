@@ -75,16 +75,29 @@ Json features() {
 }
 
 Json collect() {
-  return {{"version", version()},      {"float_library", float_library()},
-          {"engines", list_engines()}, {"instruction_sets", instruction_sets()},
-          {"kernels", kernel_table()}, {"threads", get_num_threads()},
-          {"processor", processor()},  {"features", features()}};
+  return {{"version", version()},
+          {"float_library", float_library()},
+          {"engines", list_engines()},
+          {"active_engine", active_engine()},
+          {"instruction_sets", instruction_sets()},
+          {"kernels", kernel_table()},
+          {"threads", get_num_threads()},
+          {"processor", processor()},
+          {"features", features()}};
 }
 
 std::string flags_of(const Json& row) {
   if (row["active"]) return "active";
   if (row["supported"]) return "supported";
   return row.value("built", true) ? "not supported by this processor" : "not in this build";
+}
+
+std::string engine_line(const Json& all) {
+  auto names = all["engines"].get<std::vector<std::string>>();
+  for (std::string& name : names) {
+    if (name == all["active_engine"]) name += " (active)";
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::string cache_line(const Json& caches) {
@@ -104,7 +117,7 @@ void print_for_people(const Json& all) {
   }
   write_out("caches     {}\n", cache_line(cpu["caches"]));
   write_out("threads    {}\n", all["threads"].get<int>());
-  write_out("engines    {}\n", fmt::join(all["engines"].get<std::vector<std::string>>(), ", "));
+  write_out("engines    {}\n", engine_line(all));
   write_out("float      {}\n", all["float_library"].get<std::string>());
   std::vector<std::string> parts;
   for (const auto& [name, there] : all["features"].items()) {

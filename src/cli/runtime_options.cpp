@@ -60,6 +60,10 @@ void RuntimeOptions::apply() const {
     setenv("QCONV_ENGINE", engine.c_str(), 1);
   }
   if (threads != 0) set_num_threads(threads);
+  // A wrong name in the environment is an error of every run, not only of those that get to use it.
+  active_isa();
+  active_engine();
+  get_num_threads();
 }
 
 }  // namespace qconv::cli

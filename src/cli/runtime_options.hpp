@@ -15,7 +15,7 @@ struct RuntimeOptions {
   /// Declares --threads, --isa and --engine.
   void add_to(CLI::App& app);
   /// Makes them the process's choice; to be called before the library is first used. Throws UsageError for
-  /// an engine or instruction set that is not there.
+  /// an engine or instruction set that is not there, and ValueError for one that the environment names.
   void apply() const;
 };
 

@@ -1,5 +1,7 @@
 #include <array>
 
+#include <fmt/ranges.h>
+
 #include <qconv/engine.hpp>
 
 #include "engines/engine.hpp"
@@ -16,23 +18,39 @@ std::span<const Engine* const> all() {
   return list;
 }
 
-const Engine& find(std::string_view name) {
-  std::string names;
+namespace {
+
+// The engine of that name, or null.
+const Engine* lookup(std::string_view name) {
   for (const Engine* engine : all()) {
-    if (engine->name() == name) return *engine;
-    names += names.empty() ? "" : ", ";
-    names += engine->name();
+    if (engine->name() == name) return engine;
   }
-  throw ValueError(fmt::format("no engine is called '{}'; there are {}", name, names));
+  return nullptr;
+}
+
+// The engine that QCONV_ENGINE names, or null when it is not set.
+const Engine* from_environment() {
+  const auto wanted = environment_text("QCONV_ENGINE");
+  if (!wanted) return nullptr;
+  const Engine* engine = lookup(*wanted);
+  check(engine != nullptr, "QCONV_ENGINE='{}' is not an engine of this build; there are {}", *wanted,
+        fmt::join(list_engines(), ", "));
+  return engine;
+}
+
+}  // namespace
+
+const Engine& find(std::string_view name) {
+  const Engine* engine = lookup(name);
+  check(engine != nullptr, "no engine is called '{}'; there are {}", name, fmt::join(list_engines(), ", "));
+  return *engine;
 }
 
 const Engine& choose(const ConvGeometry& geometry, std::string_view name) {
-  const std::string wanted = name.empty() ? environment_text("QCONV_ENGINE").value_or("") : std::string(name);
-  if (!wanted.empty()) {
-    const Engine& engine = find(wanted);
-    const std::string reason = engine.declines(geometry);
-    check(reason.empty(), "engine '{}' cannot run this {}: {}", wanted, geometry.name(), reason);
-    return engine;
+  if (const Engine* engine = name.empty() ? from_environment() : &find(name)) {
+    const std::string reason = engine->declines(geometry);
+    check(reason.empty(), "engine '{}' cannot run this {}: {}", engine->name(), geometry.name(), reason);
+    return *engine;
   }
   for (const Engine* engine : all()) {
     if (engine->declines(geometry).empty()) return *engine;
@@ -46,6 +64,11 @@ std::vector<std::string> list_engines() {
   std::vector<std::string> names;
   for (const engines::Engine* engine : engines::all()) names.emplace_back(engine->name());
   return names;
+}
+
+std::string active_engine() {
+  const engines::Engine* engine = engines::from_environment();
+  return std::string((engine != nullptr ? engine : engines::all().front())->name());
 }
 
 std::string why_declined(std::string_view engine, const ConvGeometry& geometry) {

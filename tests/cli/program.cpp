@@ -28,7 +28,8 @@ void redirect(const std::string& out, const std::string& err, Stdout where) {
 
 }  // namespace
 
-ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where) {
+ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where,
+                          const std::vector<Variable>& environment) {
   const ScratchFolder scratch;
   const std::string out = scratch.file("out");
   const std::string err = scratch.file("err");
@@ -39,6 +40,7 @@ ProgramResult run_program(const std::vector<std::string>& arguments, Stdout wher
   if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (child == 0) {
     redirect(out, err, where);
+    for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
     setenv("QCONV_NUM_THREADS", "1", 0);  // tests run side by side; --threads still decides
     execv(QCONV_CLI_PATH, const_cast<char* const*>(argv.data()));
     _exit(127);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace qconv::testing {
@@ -16,8 +17,12 @@ struct ProgramResult {
 /// Where the program's standard output goes.
 enum class Stdout { captured, closed, full_disk };
 
-/// Runs the built `qconv` with these arguments and waits for it.
-ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where = Stdout::captured);
+/// A variable of the environment and its value.
+using Variable = std::pair<std::string, std::string>;
+
+/// Runs the built `qconv` with these arguments and waits for it. QCONV_NUM_THREADS is 1 unless it is set.
+ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where = Stdout::captured,
+                          const std::vector<Variable>& environment = {});
 
 /// An empty folder that is removed with the object.
 class ScratchFolder {
