@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -10,6 +11,7 @@
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "cli/runtime_options.hpp"
+#include "cli/validators.hpp"
 #include "support/check.hpp"
 
 namespace qconv::cli {
@@ -42,6 +44,9 @@ std::vector<LayerDifference> compare_over(const Options& options, const Dataset&
   const std::int64_t channels = channels_of(only_input(reference, options.float_network));
   const Network other = int8_network(options, reference, channels);
   only_input(other, options.int8_network);
+  const std::array<Shape, 1> sizes{data.sample(0, channels).sizes()};
+  naming(options.float_network, [&] { return reference.memory(sizes); });
+  naming(options.int8_network, [&] { return other.memory(sizes); });
   Progress progress("comparing", data.size());
   std::vector<LayerDifference> layers =
       compare_layers(reference, other, batches_of(data, channels, progress));
@@ -101,6 +106,7 @@ Action add_compare(CLI::App& app) {
   app.add_option("--array", options->array, "Array of an .npz file (default: images, or the only one)")
       ->type_name("NAME");
   app.add_option("--samples", options->samples, "Use so many, spread evenly (0: all)")
+      ->check(sample_count())
       ->capture_default_str()
       ->type_name("N");
   app.add_flag("--json", options->json, "Print JSON");

@@ -13,7 +13,16 @@ struct Options {
   bool dequantize = false;
 };
 
+void check_target_name(const std::string& to) {
+  const FileKind kind = kind_of(to);
+  if (kind == FileKind::safetensors || kind == FileKind::npz || kind == FileKind::npy ||
+      kind == FileKind::png)
+    return;
+  throw UsageError(fmt::format("{}: expected a name that ends in .safetensors, .npz, .npy or .png", to));
+}
+
 int run(const Options& options) {
+  check_target_name(options.to);
   Metadata metadata;
   NamedTensors tensors = load_tensors(options.from, &metadata);
   for (auto& [name, tensor] : tensors) {

@@ -7,6 +7,7 @@
 #include <qconv/io.hpp>
 
 #include "cli/files.hpp"
+#include "cli/validators.hpp"
 #include "support/check.hpp"
 
 namespace qconv::cli {
@@ -75,7 +76,7 @@ std::vector<std::filesystem::path> images_in(const std::filesystem::path& folder
 void Preprocessing::add_to(CLI::App& app) {
   const auto* group = "Preprocessing: (x * scale - mean) / std";
   app.add_option("--scale", scale, "Factor of every element (default: 1/255 for uint8 data, else 1)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive_number())
       ->type_name("X")
       ->group(group);
   app.add_option("--mean", mean, "One value, or one per channel, as in 0.485,0.456,0.406")
@@ -84,7 +85,7 @@ void Preprocessing::add_to(CLI::App& app) {
       ->group(group);
   app.add_option("--std", std, "One value, or one per channel, as in 0.229,0.224,0.225")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(positive_number())
       ->type_name("X,...")
       ->group(group);
 }

@@ -12,6 +12,7 @@
 #include "cli/progress.hpp"
 #include "cli/runtime_options.hpp"
 #include "cli/timing.hpp"
+#include "cli/validators.hpp"
 #include "support/check.hpp"
 
 namespace qconv::cli {
@@ -85,7 +86,8 @@ std::vector<Score> classify(const Options& options, const std::vector<Network>& 
     const Tensor sample = data.sample(i, channels_of(networks[0].inputs()[0]));
     for (std::size_t n = 0; n < networks.size(); ++n) {
       Tensor result;
-      scores[n].seconds.push_back(seconds_of([&] { result = networks[n].run(sample); }));
+      scores[n].seconds.push_back(
+          seconds_of([&] { result = naming(options.networks[n], [&] { return networks[n].run(sample); }); }));
       add_sample(scores[n], result, labels[data.index(i)], options.networks[n]);
     }
     progress.step();
@@ -100,7 +102,7 @@ std::vector<Score> compare_images(const Options& options, const std::vector<Netw
   const Tensor input =
       Dataset(options.input, options.preprocessing).sample(0, channels_of(networks[0].inputs()[0]));
   for (std::size_t n = 0; n < networks.size(); ++n) {
-    const Tensor image = to_image(networks[n].run(input));
+    const Tensor image = naming(options.networks[n], [&] { return to_image(networks[n].run(input)); });
     check(image.sizes() == target.sizes(), "{}: gives an image of sizes {}, but {} has {}",
           options.networks[n], image.sizes().to_string(), options.target, target.sizes().to_string());
     scores[n].psnr = psnr_db(image, target);
@@ -200,7 +202,9 @@ Action add_eval(CLI::App& app) {
       ->type_name("TEST.npz");
   app.add_option("--array", options->array, "Array of the samples (default: images)")->type_name("NAME");
   app.add_option("--labels", options->labels, "Array of the labels (default: labels)")->type_name("NAME");
-  app.add_option("--samples", options->samples, "Use so many, spread evenly (default: all)")->type_name("N");
+  app.add_option("--samples", options->samples, "Use so many, spread evenly (default: all)")
+      ->check(sample_count())
+      ->type_name("N");
   app.add_option("--input", options->input, "An image for networks that make images")->type_name("IMAGE");
   app.add_option("--target", options->target, "What the network should make of it, for PSNR")
       ->type_name("IMAGE");

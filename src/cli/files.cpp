@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <qconv/io.hpp>
 
@@ -26,10 +27,6 @@ FileKind kind_of(const std::filesystem::path& path) {
 
 bool is_image(FileKind kind) { return kind == FileKind::png || kind == FileKind::jpeg; }
 
-std::string known_endings() {
-  return "expected a name that ends in .onnx, .safetensors, .npy, .npz, .png, .jpg or .jpeg";
-}
-
 void require_file(const std::filesystem::path& path, bool folder) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
@@ -37,6 +34,16 @@ void require_file(const std::filesystem::path& path, bool folder) {
   if (std::filesystem::is_directory(status)) {
     check<FileError>(folder, "{}: is a folder, expected a file", path.string());
   }
+}
+
+void require_folder_for(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_symlink(path, error)) return;  // the file is in another folder
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  check<FileError>(std::filesystem::is_directory(folder, error), "{}: cannot write: there is no folder {}",
+                   path.string(), folder.string());
+  check<FileError>(access(folder.c_str(), W_OK | X_OK) == 0,
+                   "{}: cannot write: no right to write to folder {}", path.string(), folder.string());
 }
 
 Tensor load_array(const std::filesystem::path& path, const std::string& name) {

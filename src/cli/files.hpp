@@ -13,11 +13,12 @@ enum class FileKind { onnx, safetensors, npy, npz, png, jpeg, other };
 FileKind kind_of(const std::filesystem::path& path);
 bool is_image(FileKind kind);
 
-/// "expected a name that ends in .onnx, .safetensors, ...": the end of an error message.
-std::string known_endings();
-
 /// Throws FileError, naming the path, unless there is a file (or, where `folder` allows it, a folder).
 void require_file(const std::filesystem::path& path, bool folder = false);
+
+/// Throws FileError, naming the path, when no file could be written there for want of a folder or of the
+/// right to write to it: better known before long work than after it.
+void require_folder_for(const std::filesystem::path& path);
 
 /// An array from an .npy file, or from an .npz archive: the array called `name`, or `images`, or the only
 /// one. Throws FileError that lists the arrays there are when none is meant.

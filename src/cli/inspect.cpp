@@ -6,6 +6,7 @@
 #include "cli/runtime_options.hpp"
 #include "cli/tensor_files.hpp"
 #include "cli/tensor_stats.hpp"
+#include "support/check.hpp"
 
 namespace qconv::cli {
 namespace {
@@ -87,6 +88,7 @@ void inspect_network(const Options& options) {
     only_input(network, options.file);
     sizes = {parse_sizes(options.input_size, "--input-size")};
   }
+  const std::vector<LayerInfo> layers = naming(options.file, [&] { return network.layers(sizes); });
   if (options.json) {
     Json json{{"file", options.file},
               {"bytes", std::filesystem::file_size(options.file)},
@@ -96,7 +98,7 @@ void inspect_network(const Options& options) {
               {"weight_bytes", network.weight_bytes()}};
     for (const ValueInfo& value : network.inputs()) json["inputs"].push_back(to_json(value));
     for (const ValueInfo& value : network.outputs()) json["outputs"].push_back(to_json(value));
-    for (const LayerInfo& layer : network.layers(sizes)) json["layers"].push_back(to_json(layer));
+    for (const LayerInfo& layer : layers) json["layers"].push_back(to_json(layer));
     write_json(json);
     return;
   }
@@ -105,13 +107,19 @@ void inspect_network(const Options& options) {
   for (const ValueInfo& value : network.inputs()) write_out("input   {}\n", value.to_string());
   for (const ValueInfo& value : network.outputs()) write_out("output  {}\n", value.to_string());
   write_out("\n");
-  print_layers(network, sizes);
+  print_layers(network, layers, sizes);
 }
 
 int run(const Options& options) {
   options.runtime.apply();
   require_file(options.file);
-  if (kind_of(options.file) == FileKind::onnx) {
+  const FileKind kind = kind_of(options.file);
+  check<FileError>(
+      kind != FileKind::other,
+      "{}: cannot tell what it holds; expected a name that ends in .onnx, .safetensors, .npy, .npz, "
+      ".png, .jpg or .jpeg",
+      options.file);
+  if (kind == FileKind::onnx) {
     inspect_network(options);
   } else {
     if (!options.input_size.empty()) throw UsageError("--input-size is for networks (.onnx)");

@@ -91,11 +91,11 @@ Json to_json(const LayerInfo& layer) {
   return json;
 }
 
-void print_layers(const Network& network, std::span<const Shape> sizes) {
+void print_layers(const Network& network, std::span<const LayerInfo> layers, std::span<const Shape> sizes) {
   Table table({"layer", "op", "fused", "output", "scale (zero point)", "weights", "parameters", "mult-adds",
                "kernel"});
   double multiply_adds = 0;
-  for (const LayerInfo& layer : network.layers(sizes)) {
+  for (const LayerInfo& layer : layers) {
     multiply_adds += static_cast<double>(layer.multiply_adds);
     table.add(
         {layer.name, layer.op, layer.detail.empty() ? "-" : layer.detail, output_text(layer.output),

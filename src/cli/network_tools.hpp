@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <qconv/error.hpp>
 #include <qconv/network.hpp>
 #include <qconv/quantize_network.hpp>
 
@@ -18,6 +19,16 @@ Network load_network(const std::filesystem::path& path);
 
 /// The only input of a network; throws ValueError, naming `path`, when it has more.
 const ValueInfo& only_input(const Network& network, const std::filesystem::path& path);
+
+/// Calls `use`, and puts the name of the file in front of what a ValueError says.
+template <class Use>
+auto naming(const std::filesystem::path& path, const Use& use) {
+  try {
+    return use();
+  } catch (const ValueError& error) {
+    throw ValueError(fmt::format("{}: {}", path.string(), error.what()));
+  }
+}
 
 /// How many channels an input has, or 0 when that is not known.
 std::int64_t channels_of(const ValueInfo& input);
@@ -34,7 +45,7 @@ Json to_json(const ValueInfo& value);
 /// All that LayerInfo says, without what is not known.
 Json to_json(const LayerInfo& layer);
 
-/// The layers in columns, then totals. `sizes` as in Network::layers.
-void print_layers(const Network& network, std::span<const Shape> sizes);
+/// The layers in columns, then totals. `sizes` and `layers` as in Network::layers.
+void print_layers(const Network& network, std::span<const LayerInfo> layers, std::span<const Shape> sizes);
 
 }  // namespace qconv::cli

@@ -10,6 +10,7 @@
 #include "cli/progress.hpp"
 #include "cli/runtime_options.hpp"
 #include "cli/timing.hpp"
+#include "cli/validators.hpp"
 
 namespace qconv::cli {
 namespace {
@@ -99,6 +100,7 @@ int run(const Options& options) {
     throw UsageError(fmt::format("-o {}: expected a name that ends in .onnx", options.output));
   }
   options.runtime.apply();
+  require_folder_for(options.output);
   const Network network = load_network(options.network);
   const Dataset data(options.calibration, options.preprocessing, options.array, options.samples);
   const double seconds = seconds_of([&] { quantize_with(options, network, data).save(options.output); });
@@ -127,6 +129,7 @@ Action add_quantize(CLI::App& app) {
       ->type_name("DATA");
   app.add_option("--array", options->array, "Array of an .npz file")->type_name("NAME");
   app.add_option("--samples", options->samples, "Use so many, spread evenly over the data (default: all)")
+      ->check(sample_count())
       ->type_name("N");
   app.add_option(
          "--observer", options->observer,

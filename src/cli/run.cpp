@@ -63,7 +63,7 @@ void write_outputs(const Network& network, const std::vector<Tensor>& results, c
   check(results.size() == 1, "{}: the network has {} outputs; expected a name that ends in .npz", path,
         results.size());
   if (kind == FileKind::png) {
-    save_png(to_image(results[0]), path);
+    naming(path, [&] { save_png(to_image(results[0]), path); });
   } else {
     save_npy(results[0], path);
   }
@@ -152,6 +152,7 @@ void report(const Options& options, const Network& network, const std::vector<Te
 int run(const Options& options) {
   options.runtime.apply();
   check_output_name(options.output);
+  if (!options.output.empty()) require_folder_for(options.output);
   const Network network = load_network(options.network);
   const std::vector<Tensor> inputs = read_inputs(network, options);
   std::vector<Tensor> results;
@@ -162,7 +163,8 @@ int run(const Options& options) {
   for (int i = options.repeat > 1 ? -1 : 0; i < options.repeat; ++i) {
     std::vector<LayerTime> profile;
     times.push_back(seconds_of([&] {
-      results = network.run(inputs, {.tap = {}, .profile = options.profile ? &profile : nullptr});
+      const RunOptions how{.tap = {}, .profile = options.profile ? &profile : nullptr};
+      results = naming(options.network, [&] { return network.run(inputs, how); });
     }));
     profiles.push_back(std::move(profile));
     if (i >= 0) progress.step();

@@ -135,6 +135,8 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
     return contains(options.exclude_layers, node.name) || contains(options.exclude_ops, op_name(node.op));
   };
   const std::vector<ValueId> values = activations_to_observe(graph, excluded);
+  check(!values.empty() || !network.quantized(), "quantize: the network '{}' computes with integers already",
+        graph.name);
   check(!values.empty(), "quantize: no layer of the network '{}' can be quantized", graph.name);
   Calibration calibration(graph, values, options.activation);
 

@@ -36,6 +36,7 @@ void fails(const std::vector<std::string>& arguments, int code, const std::strin
   const ProgramResult result = run_program(arguments);
   SCOPED_TRACE(::testing::PrintToString(arguments));
   EXPECT_EQ(result.code, code) << result.err;
+  EXPECT_EQ(result.out, "");
   EXPECT_EQ(lines_of(result.err).size(), 1U) << result.err;
   EXPECT_THAT(result.err, HasSubstr(part));
 }
@@ -187,7 +188,45 @@ TEST(Network, MistakesAreOneLine) {
   fails({"eval", kDigits, "--data", kCalibration}, 1, "no array called 'labels'");
   fails({"eval", kDigits}, 2, "--data");
   fails({"compare", kDigits, kDigits, "--data", kTest, "--mean", "1,2"}, 1, "--mean");
+  fails({"quantize", int8_digits(), "--calibrate", kCalibration, "-o", out}, 1,
+        "computes with integers already");
   EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(Network, ErrorsNameTheNetworkThatTheyAreAbout) {
+  const std::string photo = repository_file("examples/photo/photo_x2.onnx");
+  const std::string low = repository_file("examples/photo/test/low.png");
+  fails({"inspect", kDigits, "--input-size", "1x3x8x8"}, 1, "digits.onnx: input 'input' must have sizes");
+  fails({"run", photo, kTest}, 1, "photo_x2.onnx: input 'input' must have sizes");
+  fails({"eval", kDigits, photo, "--data", kTest}, 1, "photo_x2.onnx: input 'input' must have sizes");
+  fails({"compare", kDigits, photo, "--data", kTest}, 1, "photo_x2.onnx: input 'input' must have sizes");
+  const ScratchFolder scratch;
+  fails({"run", kDigits, kTest, "-o", scratch.file("scores.png")}, 1, "scores.png: save_png: expected sizes");
+}
+
+TEST(Network, NumbersOutOfRangeAreMistakes) {
+  const std::vector<std::string> quantize{"quantize", kDigits, "--calibrate", kCalibration, "-o", "out.onnx"};
+  const auto with = [&](const std::string& option, const std::string& value) {
+    std::vector<std::string> arguments = quantize;
+    arguments.insert(arguments.end(), {option, value});
+    return arguments;
+  };
+  fails(with("--samples", "-3"), 2, "--samples: expected a whole number, 0 (all) or more, got -3");
+  fails(with("--samples", "1.5"), 2, "--samples: expected a whole number, 0 (all) or more, got 1.5");
+  fails(with("--scale", "0"), 2, "--scale: expected a number above 0, got 0");
+  fails(with("--std", "0.5,-1"), 2, "--std: expected a number above 0, got -1");
+  fails({"eval", kDigits, "--data", kTest, "--samples", "-1"}, 2, "--samples: expected");
+  fails({"compare", kDigits, kDigits, "--data", kTest, "--samples", "-1"}, 2, "--samples: expected");
+}
+
+TEST(Network, AFolderThatIsNotThereIsFoundBeforeTheWork) {
+  const ScratchFolder scratch;
+  const std::string nowhere = scratch.file("nowhere/out.onnx");
+  // The data is missing too, but the folder is looked for first.
+  fails({"quantize", kDigits, "--calibrate", scratch.file("missing.npz"), "-o", nowhere}, 1,
+        "nowhere/out.onnx: cannot write: there is no folder");
+  fails({"run", kDigits, scratch.file("missing.npz"), "-o", scratch.file("nowhere/out.npy")}, 1,
+        "nowhere/out.npy: cannot write: there is no folder");
 }
 
 }  // namespace

@@ -40,7 +40,12 @@ TEST(Convert, GoesBetweenFormatsAndBack) {
   EXPECT_TRUE(equal(*again.find("plain"), *small_state().find("plain")));
   EXPECT_TRUE(equal(*again.find("weight"), small_state().find("weight")->dequantize()));
   EXPECT_EQ(run_program({"convert", scratch.file("state.npz"), scratch.file("state.npy")}).code, 1);
-  EXPECT_EQ(run_program({"convert", scratch.file("state.npz"), scratch.file("state.xyz")}).code, 1);
+  EXPECT_EQ(run_program({"convert", scratch.file("state.npz"), scratch.file("state.xyz")}).code, 2);
+  const ProgramResult network =
+      run_program({"convert", repository_file("examples/digits/digits.onnx"), scratch.file("net.npz")});
+  EXPECT_EQ(network.code, 1);
+  EXPECT_THAT(network.err,
+              HasSubstr("digits.onnx: cannot read tensors from it; expected a name that ends in .safe"));
 }
 
 }  // namespace
