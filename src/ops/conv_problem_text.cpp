@@ -51,7 +51,15 @@ void parse_name(std::string_view token, std::string_view line, ConvGeometry& g) 
   fail(token, line, "conv1d, conv2d, conv3d or conv_transpose1d, 2d, 3d first");
 }
 
-void parse_token(std::string_view token, std::string_view line, ConvProblem& p, bool& end_given) {
+// Which tokens there were, of those that are missed.
+struct Given {
+  bool input = false;
+  bool in_channels = false;
+  bool out_channels = false;
+  bool end = false;
+};
+
+void parse_token(std::string_view token, std::string_view line, ConvProblem& p, Given& given) {
   ConvGeometry& g = p.geometry;
   if (token == "relu") return void(p.post_op = PostOp::relu);
   if (token == "add") return void(p.post_op = PostOp::add);
@@ -68,12 +76,15 @@ void parse_token(std::string_view token, std::string_view line, ConvProblem& p, 
     case 'n':
       return void(p.batch = parse_number(value, token, line));
     case 'c':
+      given.in_channels = true;
       return void(g.in_channels = parse_number(value, token, line));
     case 'k':
+      given.out_channels = true;
       return void(g.out_channels = parse_number(value, token, line));
     case 'g':
       return void(g.groups = parse_number(value, token, line));
     case 'i':
+      given.input = true;
       return parse_spatial(value, g.ndim, p.input, token, line);
     case 'f':
       return parse_spatial(value, g.ndim, g.kernel, token, line);
@@ -86,7 +97,7 @@ void parse_token(std::string_view token, std::string_view line, ConvProblem& p, 
     case 'o':
       return parse_spatial(value, g.ndim, g.output_padding, token, line);
     case 'e':
-      end_given = true;
+      given.end = true;
       return parse_spatial(value, g.ndim, g.padding_end, token, line);
     default:
       fail(token, line, "one of n c k g i f s p e d o m: x: y: w: zw nobias relu add add_relu");
@@ -127,20 +138,26 @@ ConvProblem ConvProblem::parse(std::string_view line) {
   }
   ConvProblem problem;
   bool first = true;
-  bool end_given = false;
+  Given given;
   for (std::size_t at = line.find_first_not_of(' '); at < line.size();) {
     const std::size_t stop = std::min(line.find(' ', at), line.size());
     const std::string_view token = line.substr(at, stop - at);
     if (first) {
       parse_name(token, line, problem.geometry);
     } else {
-      parse_token(token, line, problem, end_given);
+      parse_token(token, line, problem, given);
     }
     first = false;
     at = line.find_first_not_of(' ', stop);
   }
   if (first) fail("", line, "a problem");
-  if (!end_given) problem.geometry.padding_end = problem.geometry.padding_begin;
+  const auto require = [&](bool there, std::string_view what) {
+    check(there, "problem '{}': has no {}; i, c and k must be there", line, what);
+  };
+  require(given.input, "input size (i)");
+  require(given.in_channels, "input channels (c)");
+  require(given.out_channels, "output channels (k)");
+  if (!given.end) problem.geometry.padding_end = problem.geometry.padding_begin;
   problem.validate("problem");
   return problem;
 }
