@@ -4,7 +4,8 @@
 
 Each float model with one input is quantized by the program, checked by onnx.checker, and run by onnxruntime without and
 with its optimizations. Its output must lie within one unit of the output's scale of qconv's. Prints a line for each
-model that fails, then how many passed; exits with 1 when one failed. Not part of `make test`, which needs no Python.
+model that fails, then how many passed; exits with 1 when one failed. Not part of `make test`, which needs no Python and
+asks the checker of the C++ library alone.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@
 #include <qconv/io.hpp>
 #include <qconv/network.hpp>
 
+#include "graph/onnx_checker.hpp"
+
 namespace qconv {
 namespace {
 
@@ -73,6 +75,7 @@ TEST_P(OnnxModel, ComputesTheSameAfterWritingAndReading) {
   const Case c = load_case(GetParam());
   const Network network = Network::load(kModels / (GetParam() + ".onnx"));
   const std::string bytes = network.to_onnx();
+  EXPECT_EQ(testing_graph::checker_complaint(bytes), "");
   const Network again = Network::from_onnx(std::as_bytes(std::span(bytes)));
   ASSERT_EQ(again.inputs().size(), network.inputs().size());
   for (std::size_t i = 0; i < c.inputs.size(); ++i) {

@@ -11,6 +11,8 @@
 #include <qconv/io.hpp>
 #include <qconv/quantize_network.hpp>
 
+#include "graph/onnx_checker.hpp"
+
 namespace qconv {
 namespace {
 
@@ -93,6 +95,7 @@ TEST_F(Digits, GivesTheSameBytesOnEveryEngineAndAfterARoundTrip) {
   const Tensor images = array(kExamples / "digits" / "test.npz", "images").narrow(0, 0, 20);
   const Tensor expected = quantized_->run(images);
   EXPECT_EQ(reloaded(*quantized_).to_onnx(), quantized_->to_onnx());
+  EXPECT_EQ(testing_graph::checker_complaint(quantized_->to_onnx()), "");
   EXPECT_TRUE(equal(reloaded(*quantized_).run(images), expected));
   EXPECT_TRUE(equal(reloaded(*quantized_, {.engine = "reference"}).run(images), expected));
 }
@@ -242,6 +245,7 @@ TEST_P(QuantizedModel, IsCloseToFloatAndTheSameOnBothEngines) {
     return;  // it has nothing but float operations and those that move elements
   }
   EXPECT_EQ(reloaded(*quantized).to_onnx(), quantized->to_onnx());
+  EXPECT_EQ(testing_graph::checker_complaint(quantized->to_onnx()), "");
   const auto expected = network.run(inputs);
   const auto actual = quantized->run(inputs);
   const auto reference = reloaded(*quantized, {.engine = "reference"}).run(inputs);
