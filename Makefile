@@ -16,7 +16,7 @@ test: ## install what is needed, build, and run every test
 	@cmake --workflow --preset dev
 
 bench: ## build, and time every layer of the peers' list on this machine
-	@scripts/install-deps --bench
+	@scripts/install-deps
 	@cmake --workflow --preset release
 	@scripts/bench
 
