@@ -64,11 +64,13 @@ struct LayerResult {
   /// Its result: valid inside the callback only (clone it to keep it), and quantized in a quantized layer.
   const Tensor& output;
 };
+/// How long one layer took.
 struct LayerTime {
   std::string name;
   std::string op;
   double microseconds = 0;
 };
+/// What a run reports besides its results.
 struct RunOptions {
   /// Called after each layer, on the thread that runs the network.
   std::function<void(const LayerResult&)> tap;
@@ -76,6 +78,7 @@ struct RunOptions {
   std::vector<LayerTime>* profile = nullptr;
 };
 
+/// How a network runs, chosen when it is loaded.
 struct NetworkOptions {
   /// "native" or "reference" for integer convolutions; empty for the process-wide choice (QCONV_ENGINE, else
   /// the first engine that accepts each layer).
@@ -84,6 +87,7 @@ struct NetworkOptions {
   std::size_t max_memory_bytes = std::size_t{16} << 30;
 };
 
+/// An input or output with the name that ValueInfo gives it.
 using NamedTensor = std::pair<std::string, Tensor>;
 
 namespace graph {

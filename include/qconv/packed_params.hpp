@@ -52,6 +52,7 @@ class QCONV_API ConvPackedParams {
   std::unique_ptr<Impl> impl_;
 };
 
+/// What the operators pass around: shared, as the object never changes.
 using PackedParams = std::shared_ptr<const ConvPackedParams>;
 
 }  // namespace qconv

@@ -17,6 +17,7 @@ namespace qconv {
 /// batch is in memory at a time.
 using BatchSource = std::function<std::optional<std::vector<Tensor>>()>;
 
+/// What quantize() can be told; the defaults suit most networks.
 struct QuantizeOptions {
   /// Watches each activation; 8 bits, per tensor, quint8 or qint8, the same dtype for all.
   ObserverFactory activation = with_args<HistogramObserver>(ObserverOptions{});

@@ -110,26 +110,32 @@ class ConvTransposeOf : public ConvNd {
   }
 };
 
+/// PyTorch's `torch.nn.Conv1d`; inputs are (N, C, L).
 class QCONV_API Conv1d final : public ConvOf<Conv1d, 1> {
  public:
   using ConvOf::ConvOf;
 };
+/// PyTorch's `torch.nn.Conv2d`; inputs are (N, C, H, W).
 class QCONV_API Conv2d final : public ConvOf<Conv2d, 2> {
  public:
   using ConvOf::ConvOf;
 };
+/// PyTorch's `torch.nn.Conv3d`; inputs are (N, C, D, H, W).
 class QCONV_API Conv3d final : public ConvOf<Conv3d, 3> {
  public:
   using ConvOf::ConvOf;
 };
+/// PyTorch's `torch.nn.ConvTranspose1d`; inputs are (N, C, L).
 class QCONV_API ConvTranspose1d final : public ConvTransposeOf<ConvTranspose1d, 1> {
  public:
   using ConvTransposeOf::ConvTransposeOf;
 };
+/// PyTorch's `torch.nn.ConvTranspose2d`; inputs are (N, C, H, W).
 class QCONV_API ConvTranspose2d final : public ConvTransposeOf<ConvTranspose2d, 2> {
  public:
   using ConvTransposeOf::ConvTransposeOf;
 };
+/// PyTorch's `torch.nn.ConvTranspose3d`; inputs are (N, C, D, H, W).
 class QCONV_API ConvTranspose3d final : public ConvTransposeOf<ConvTranspose3d, 3> {
  public:
   using ConvTransposeOf::ConvTransposeOf;

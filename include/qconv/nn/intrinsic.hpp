@@ -56,22 +56,27 @@ class FusedConvOf : public FusedConv {
   ConvNd& convolution() noexcept override { return conv; }
 };
 
+/// relu(conv(input)).
 class QCONV_API ConvReLU1d final : public FusedConvOf<Conv1d, 1, PostOp::relu> {
  public:
   using FusedConvOf::FusedConvOf;
 };
+/// relu(conv(input)).
 class QCONV_API ConvReLU2d final : public FusedConvOf<Conv2d, 2, PostOp::relu> {
  public:
   using FusedConvOf::FusedConvOf;
 };
+/// relu(conv(input)).
 class QCONV_API ConvReLU3d final : public FusedConvOf<Conv3d, 3, PostOp::relu> {
  public:
   using FusedConvOf::FusedConvOf;
 };
+/// conv(input) + extra.
 class QCONV_API ConvAdd2d final : public FusedConvOf<Conv2d, 2, PostOp::add> {
  public:
   using FusedConvOf::FusedConvOf;
 };
+/// relu(conv(input) + extra).
 class QCONV_API ConvAddReLU2d final : public FusedConvOf<Conv2d, 2, PostOp::add_relu> {
  public:
   using FusedConvOf::FusedConvOf;

@@ -14,12 +14,14 @@ class QCONV_API ConvReLU1d final
  public:
   using ConvOf::ConvOf;
 };
+/// Never below the output's zero point.
 class QCONV_API ConvReLU2d final
     : public nn::quantized::ConvOf<ConvReLU2d, intrinsic::ConvReLU2d, nn::quantized::reference::Conv2d,
                                    ConvKind{.ndim = 2, .post_op = PostOp::relu}> {
  public:
   using ConvOf::ConvOf;
 };
+/// Never below the output's zero point.
 class QCONV_API ConvReLU3d final
     : public nn::quantized::ConvOf<ConvReLU3d, intrinsic::ConvReLU3d, nn::quantized::reference::Conv3d,
                                    ConvKind{.ndim = 3, .post_op = PostOp::relu}> {

@@ -70,26 +70,32 @@ class ConvOf : public ConvNd {
   }
 };
 
+/// The reference form of nn::Conv1d.
 class QCONV_API Conv1d final : public ConvOf<Conv1d, nn::Conv1d> {
  public:
   using ConvOf::ConvOf;
 };
+/// The reference form of nn::Conv2d.
 class QCONV_API Conv2d final : public ConvOf<Conv2d, nn::Conv2d> {
  public:
   using ConvOf::ConvOf;
 };
+/// The reference form of nn::Conv3d.
 class QCONV_API Conv3d final : public ConvOf<Conv3d, nn::Conv3d> {
  public:
   using ConvOf::ConvOf;
 };
+/// The reference form of nn::ConvTranspose1d.
 class QCONV_API ConvTranspose1d final : public ConvOf<ConvTranspose1d, nn::ConvTranspose1d> {
  public:
   using ConvOf::ConvOf;
 };
+/// The reference form of nn::ConvTranspose2d.
 class QCONV_API ConvTranspose2d final : public ConvOf<ConvTranspose2d, nn::ConvTranspose2d> {
  public:
   using ConvOf::ConvOf;
 };
+/// The reference form of nn::ConvTranspose3d.
 class QCONV_API ConvTranspose3d final : public ConvOf<ConvTranspose3d, nn::ConvTranspose3d> {
  public:
   using ConvOf::ConvOf;

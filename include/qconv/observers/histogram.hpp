@@ -20,11 +20,10 @@ namespace qconv {
 /// - the range is that of a single pass exactly, and so is the total count up to float32 rounding;
 /// - if both saw the same range, the histogram equals that of a single pass (below 2^24 per bin);
 /// - otherwise, let W be the width of a merged bin. A histogram whose bins were respread k times holds each
-/// value
-///   within (k + 1) * W of where it belongs (the pieces of a bin fall into bins that it touches, and bins
-///   only get wider). Hence the number of values below any bin edge x lies between the true numbers below x -
-///   (k + 1) * W and below x + (k + 1) * W; k = 1 when neither observer widened its range after its first
-///   batch.
+///   value within (k + 1) * W of where it belongs (the pieces of a bin fall into bins that it touches, and
+///   bins only get wider). Hence the number of values below any bin edge x lies between the true numbers
+///   below x - (k + 1) * W and below x + (k + 1) * W; k = 1 when neither observer widened its range after its
+///   first batch.
 /// No bound follows for the scale beyond scale <= range / (quant_max - quant_min): the search stops at the
 /// first rise of the error, which a small shift of mass can move.
 class QCONV_API HistogramObserver : public Observer {

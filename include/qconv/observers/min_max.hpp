@@ -13,9 +13,8 @@ namespace qconv {
 /// The parameters, in float32, with lo = min(min_val, 0) and hi = max(max_val, 0):
 ///   affine     scale = max((hi - lo) / (quant_max - quant_min), eps),
 ///              zero_point = clamp(quant_min - rint(lo / scale), quant_min, quant_max);
-///   symmetric  scale = max(max(-lo, hi) / ((quant_max - quant_min) / 2), eps), zero_point = 0, but for
-///   quint8
-///              128, or the middle of a range of your own, rounded down.
+///   symmetric  scale = max(max(-lo, hi) / ((quant_max - quant_min) / 2), eps),
+///              zero_point = 0, but for quint8 128, or the middle of a range of your own, rounded down.
 class QCONV_API MinMaxObserver : public Observer {
  public:
   /// Throws TypeError for a per-channel scheme, ValueError for options that do not fit each other.
