@@ -27,6 +27,7 @@ struct Options {
   std::vector<std::string> problems;
   std::string filter;
   bool json = false;
+  bool explain = false;
 };
 
 struct Result {
@@ -37,6 +38,7 @@ struct Result {
   std::string kernel;
   Timing timing;
   double gops;
+  std::string plan;  // what the engine decided; empty for the layers of a network
 };
 
 std::vector<NamedProblem> problems_of(const Options& options) {
@@ -84,7 +86,8 @@ Result time_problem(const NamedProblem& named, const RuntimeOptions& runtime) {
           named.name,
           bench.kernel(),
           timing,
-          gops(named.problem.multiply_adds(), timing)};
+          gops(named.problem.multiply_adds(), timing),
+          bench.explain()};
 }
 
 std::vector<Result> time_layers(const std::string& file, const Options& options) {
@@ -97,21 +100,24 @@ std::vector<Result> time_layers(const std::string& file, const Options& options)
     std::replace(name.begin(), name.end(), ',', ';');  // a comma would be another column
     if (name.find(options.filter) == std::string::npos) continue;
     results.push_back({or_dash(layer.engine), isa_of(layer.engine), get_num_threads(), name,
-                       or_dash(layer.kernel), layer.timing, gops(layer.multiply_adds, layer.timing)});
+                       or_dash(layer.kernel), layer.timing, gops(layer.multiply_adds, layer.timing), ""});
   }
   return results;
 }
 
-void print_csv(const Result& r) {
+void print_csv(const Result& r, bool explain) {
+  if (explain && !r.plan.empty()) write_out("# {}: {}\n", r.name, r.plan);
   write_out("{},{},{},{},{},{:.2f},{:.2f},{:.1f}\n", r.engine, r.isa, r.threads, r.name, r.kernel,
             r.timing.median_us, r.timing.min_us, r.gops);
 }
 
-Json to_json(const Result& r) {
-  return {{"engine", r.engine},        {"isa", r.isa},
-          {"threads", r.threads},      {"name", r.name},
-          {"kernel", r.kernel},        {"median_us", r.timing.median_us},
-          {"min_us", r.timing.min_us}, {"gops", r.gops}};
+Json to_json(const Result& r, bool explain) {
+  Json row = {{"engine", r.engine},        {"isa", r.isa},
+              {"threads", r.threads},      {"name", r.name},
+              {"kernel", r.kernel},        {"median_us", r.timing.median_us},
+              {"min_us", r.timing.min_us}, {"gops", r.gops}};
+  if (explain) row["plan"] = r.plan;
+  return row;
 }
 
 int run(const Options& options) {
@@ -121,11 +127,11 @@ int run(const Options& options) {
   Json rows = Json::array();
   const auto add = [&](const Result& result) {
     if (options.json) {
-      rows.push_back(to_json(result));
+      rows.push_back(to_json(result, options.explain));
       return;
     }
     progress.clear();
-    print_csv(result);
+    print_csv(result, options.explain);
     flush_output();
   };
   if (!options.json) write_out("engine,isa,threads,name,kernel,median_us,min_us,gops\n");
@@ -159,6 +165,8 @@ Action add_bench(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--filter", options->filter, "Only layers with this text in their name")->type_name("TEXT");
   app.add_flag("--json", options->json, "Print a JSON array instead of CSV");
+  app.add_flag("--explain", options->explain,
+               "Also say what each plan decided, in a line with '#' in front (in JSON: \"plan\")");
   options->runtime.add_to(app);
   app.footer(
       "Times int8 convolutions: weights packed and plans prepared beforehand, channels-last in and out,\n"

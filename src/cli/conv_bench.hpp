@@ -20,6 +20,8 @@ class ConvBench {
 
   std::string_view engine() const { return engine_->name(); }
   std::string kernel() const { return packed_->kernel(); }
+  /// What the plan decided, in one line.
+  std::string explain() const { return prepared_->explain(); }
   void run(ThreadPool& pool) { prepared_->run({input_.data(), addend_.data(), output_.data()}, pool); }
 
  private:

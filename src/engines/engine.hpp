@@ -41,6 +41,8 @@ class Prepared {
  public:
   virtual ~Prepared() = default;
   virtual void run(const RunArgs& args, ThreadPool& pool) const = 0;
+  /// What was decided (tile, cut into tasks, threads, scratch memory), as one line without commas.
+  virtual std::string explain() const { return "plain loops"; }
 };
 
 /// One implementation of quantized convolution. Nothing here validates what a user gave: ops/ has done that.

@@ -58,6 +58,22 @@ TEST(Bench, TakesProblemLinesAndEngines) {
   EXPECT_GT(rows[1]["gops"], 0.0);
 }
 
+TEST(Bench, ExplainsPlansOnlyWhenAsked) {
+  const std::vector<std::string> problems = {"bench", "--problem", "conv2d c64 k64 i9x9 f3x3", "--problem",
+                                             "conv2d c16 k16 g16 i9x9 f3x3"};
+  auto asked = problems;
+  asked.emplace_back("--explain");
+  const ProgramResult result = run_program(asked);
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto lines = lines_of(result.out);
+  ASSERT_EQ(lines.size(), 5U) << result.out;
+  EXPECT_THAT(lines[1], ::testing::StartsWith("# conv2d n1 c64"));
+  EXPECT_THAT(lines[1], HasSubstr(" tasks"));
+  EXPECT_EQ(cells(lines[2]).size(), 8U);
+  EXPECT_THAT(lines[3], HasSubstr("bytes of scratch"));
+  EXPECT_EQ(lines_of(run_program(problems).out).size(), 3U);
+}
+
 TEST(Bench, SaysWhatIsWrongWithALayerList) {
   const ScratchFolder scratch;
   const std::string header = "name,kind,ndim,N,C,K,in,kernel,stride,pad,dilation,groups,output_padding\n";

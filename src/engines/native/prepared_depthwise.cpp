@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "engines/native/epilogue.hpp"
 #include "engines/native/kernels/lane_order.hpp"
 #include "engines/source_index.hpp"
@@ -74,6 +76,27 @@ class PreparedDepthwise final : public Prepared {
                  [&](std::size_t task) { run_task(args, task); });
   }
 
+  std::string explain() const override {
+    std::int64_t outputs = 0;
+    std::int64_t columns = 0;
+    for (const PartPlan& part : parts_) {
+      const Phase& width = part.packed->part[2];
+      const std::int64_t longest = std::min(stretch(part), part.counts[2]);
+      outputs = std::max(outputs, longest);
+      if (width.offsets.empty()) continue;
+      const auto [least, most] = std::minmax_element(width.offsets.begin(), width.offsets.end());
+      columns = std::max(
+          columns, part.packed->layout.column_rows * ((longest - 1) * width.stride + *most - *least + 1));
+    }
+    const std::size_t bytes =
+        static_cast<std::size_t>(columns) * depthwise::kStep * (kernel_.block + sizeof(void*));
+    return fmt::format(
+        "{} channels a block; {} tasks: a row in stretches of {} x 1/{} of {} blocks; {} parts; {}; {} bytes "
+        "of scratch",
+        kernel_.block, row_tasks_ * ranges_, outputs, ranges_, weights_->blocks, parts_.size(),
+        problem_.multiply_adds() < kSmallWork ? "one thread" : "all threads", bytes);
+  }
+
  private:
   // Calls f(channel, its index in arrays of whole blocks in lane order).
   template <class F>
@@ -126,19 +149,23 @@ class PreparedDepthwise final : public Prepared {
     }
   }
 
-  // One output row of a part, in stretches whose columns stay in the first-level cache.
-  void run_row(const RunArgs& args, const PartPlan& part, std::int64_t row, std::size_t range) const {
-    const std::int64_t h = row % part.counts[1];
-    const std::int64_t d = row / part.counts[1] % part.counts[0];
-    const std::int64_t n = row / part.counts[1] / part.counts[0];
+  // How many outputs at a time, so that their columns stay in the first-level cache.
+  std::int64_t stretch(const PartPlan& part) const {
     constexpr std::int64_t kScratchBytes = 16384;
     const std::int64_t column_bytes = static_cast<std::int64_t>(kernel_.block * depthwise::kStep);
     const std::int64_t per_output =
         std::max<std::int64_t>(part.packed->layout.column_rows * part.packed->part[2].stride, 1);
-    const std::int64_t stretch =
-        std::max<std::int64_t>(kScratchBytes / (column_bytes * per_output) / 4 * 4, 4);
-    for (std::int64_t first = 0; first < part.counts[2]; first += stretch) {
-      run_stretch(args, part, {n, d, h}, first, std::min(stretch, part.counts[2] - first), range);
+    return std::max<std::int64_t>(kScratchBytes / (column_bytes * per_output) / 4 * 4, 4);
+  }
+
+  // One output row of a part, in stretches.
+  void run_row(const RunArgs& args, const PartPlan& part, std::int64_t row, std::size_t range) const {
+    const std::int64_t h = row % part.counts[1];
+    const std::int64_t d = row / part.counts[1] % part.counts[0];
+    const std::int64_t n = row / part.counts[1] / part.counts[0];
+    const std::int64_t most = stretch(part);
+    for (std::int64_t first = 0; first < part.counts[2]; first += most) {
+      run_stretch(args, part, {n, d, h}, first, std::min(most, part.counts[2] - first), range);
     }
   }
 

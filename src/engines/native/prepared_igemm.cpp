@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "engines/native/epilogue.hpp"
 #include "engines/native/indirection.hpp"
 #include "engines/native/padded_lines.hpp"
@@ -105,6 +107,24 @@ class PreparedIgemm final : public Prepared {
     // A vector instruction makes dozens of these multiply-adds.
     parallel_for(pool, task_count_, problem_.multiply_adds() / 8,
                  [&](std::size_t task) { run_task(args, task); });
+  }
+
+  std::string explain() const override {
+    std::int64_t rows = 0;
+    std::size_t bytes = 0;
+    for (const PartPlan& part : parts_) {
+      const std::int64_t lines = part.chunks.most_lines();
+      const std::int64_t width = part.chunks.most_width();
+      const std::int64_t pointers =
+          lines * (width * (part.indirection.taps() + 1) + part.indirection.row_taps());
+      const std::size_t copied = part.padded ? part.padded->bytes(lines, width) : 0;
+      rows = std::max(rows, lines * width);
+      bytes = std::max(bytes, static_cast<std::size_t>(pointers) * sizeof(void*) + copied);
+    }
+    return fmt::format(
+        "tiles of {} rows; {} tasks: {} rows x 1/{} of {} column blocks; {} parts; {}; {} bytes of scratch",
+        weights_->tile_rows, task_count_, rows, ranges_, weights_->blocks.size(), parts_.size(),
+        problem_.multiply_adds() / 8 < kSmallWork ? "one thread" : "all threads", bytes);
   }
 
  private:
