@@ -48,7 +48,7 @@ def main() -> None:
     torch.backends.quantized.engine = "fbgemm"
     torch.set_num_threads(int(sys.argv[1]))
     torch.manual_seed(7)
-    serve(torch.__version__, measure)
+    serve(torch.__version__.partition("+")[0], measure)
 
 
 if __name__ == "__main__":
