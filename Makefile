@@ -15,8 +15,8 @@ test: ## install what is needed, build, and run every test
 	@scripts/install-deps
 	@cmake --workflow --preset dev
 
-bench: ## build, and time every layer of the peers' list on this machine
-	@scripts/install-deps
+bench: ## build, and time every layer next to the peers that are installed
+	@scripts/install-deps --bench
 	@cmake --workflow --preset release
 	@scripts/bench
 
