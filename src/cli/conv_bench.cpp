@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <vector>
 
 namespace qconv::cli {
 namespace {
@@ -15,9 +16,9 @@ constexpr double kOutputScale = 0.05;
 /// The standard deviation of outputs, in steps of the output's scale.
 constexpr double kOutputSpread = 40;
 
-std::vector<std::uint8_t> random_bytes(std::int64_t count, std::mt19937& random) {
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count));
-  for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random() >> 24);
+AlignedBuffer<std::uint8_t> random_bytes(std::int64_t count, std::mt19937& random) {
+  AlignedBuffer<std::uint8_t> bytes(static_cast<std::size_t>(count));
+  for (auto& byte : bytes.span()) byte = static_cast<std::uint8_t>(random() >> 24);
   return bytes;
 }
 
@@ -80,7 +81,7 @@ ConvBench::ConvBench(const ConvProblem& problem, std::string_view engine)
   input_ = random_bytes(problem.input_sizes().numel(), random);
   const std::int64_t outputs = problem.output_sizes().numel();
   if (has_add(problem.post_op)) addend_ = random_bytes(outputs, random);
-  output_.resize(static_cast<std::size_t>(outputs));
+  output_ = AlignedBuffer<std::uint8_t>(static_cast<std::size_t>(outputs));
   std::vector<std::int8_t> weights(static_cast<std::size_t>(g.weight_sizes().numel()));
   for (auto& w : weights) w = static_cast<std::int8_t>(uniform(random, -reach, reach));
   std::vector<std::int32_t> zero_points;

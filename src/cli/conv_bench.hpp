@@ -3,11 +3,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <qconv/conv_problem.hpp>
 
 #include "engines/engine.hpp"
+#include "support/aligned_buffer.hpp"
 
 namespace qconv::cli {
 
@@ -26,9 +26,10 @@ class ConvBench {
 
  private:
   const engines::Engine* engine_;
-  std::vector<std::uint8_t> input_;
-  std::vector<std::uint8_t> addend_;
-  std::vector<std::uint8_t> output_;
+  // Aligned as tensors are.
+  AlignedBuffer<std::uint8_t> input_;
+  AlignedBuffer<std::uint8_t> addend_;
+  AlignedBuffer<std::uint8_t> output_;
   std::shared_ptr<const engines::PackedWeights> packed_;
   std::unique_ptr<const engines::Prepared> prepared_;
 };

@@ -33,6 +33,7 @@ class AlignedBuffer {
   T* data() noexcept { return static_cast<T*>(memory_.get()); }
   const T* data() const noexcept { return static_cast<const T*>(memory_.get()); }
   std::size_t size() const noexcept { return count_; }
+  bool empty() const noexcept { return count_ == 0; }
   T& operator[](std::size_t i) noexcept { return data()[i]; }
   const T& operator[](std::size_t i) const noexcept { return data()[i]; }
   std::span<T> span() noexcept { return {data(), count_}; }

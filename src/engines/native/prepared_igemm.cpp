@@ -17,9 +17,9 @@ namespace {
 struct PartPlan {
   const PackedPart* packed;
   Indirection indirection;
-  std::optional<PaddedLines> padded;  // where the input is read from copies of its lines
-  std::vector<std::int32_t> initial;  // accumulator start, per lane
-  bool skip;                          // taps that are all padding
+  std::optional<PaddedLines> padded;    // where the input is read from copies of its lines
+  AlignedBuffer<std::int32_t> initial;  // accumulator start, per lane
+  bool skip;                            // taps that are all padding
   Chunks chunks;
   std::size_t first_task;
 };
@@ -67,6 +67,14 @@ void grow(AlignedBuffer<T>& buffer, std::size_t count) {
   if (buffer.size() < count) buffer = AlignedBuffer<T>(count);
 }
 
+// A line of the cache for every vector: none straddles two.
+template <class T>
+AlignedBuffer<T> filled(std::size_t count, T value) {
+  AlignedBuffer<T> buffer(count);
+  std::fill_n(buffer.data(), count, value);
+  return buffer;
+}
+
 class PreparedIgemm final : public Prepared {
  public:
   PreparedIgemm(std::shared_ptr<const PackedIgemm> weights, const ConvProblem& problem,
@@ -75,9 +83,9 @@ class PreparedIgemm final : public Prepared {
         problem_(problem),
         signed_(problem.input_dtype == DType::qint8),
         input_zero_point_(raw_zero_point(problem.input_dtype, r.input_zero_point)) {
-    bias_.resize(weights_->lanes);
-    multiplier_.resize(weights_->lanes, 1.0F);
-    if (!weights_->zero_points.empty()) zero_points_.resize(weights_->lanes);
+    bias_ = filled(weights_->lanes, 0.0F);
+    multiplier_ = filled(weights_->lanes, 1.0F);
+    if (!weights_->zero_points.empty()) zero_points_ = filled(weights_->lanes, 0);
     weights_->for_each_column([&](std::size_t oc, std::size_t lane) {
       bias_[lane] = r.bias[oc];
       multiplier_[lane] = r.multiplier[oc];
@@ -130,8 +138,8 @@ class PreparedIgemm final : public Prepared {
  private:
   // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + taps channels za zw; all but the terms with a are
   // known now. Modulo 2^32 throughout: the whole is exact, its terms need not be.
-  std::vector<std::int32_t> initial_sums(const PackedPart& part, const Requantization& r) const {
-    std::vector<std::int32_t> initial(weights_->lanes);
+  AlignedBuffer<std::int32_t> initial_sums(const PackedPart& part, const Requantization& r) const {
+    AlignedBuffer<std::int32_t> initial = filled(weights_->lanes, 0);
     const auto za = static_cast<std::uint32_t>(input_zero_point_);
     const auto products = static_cast<std::uint32_t>(part.taps * weights_->tap_channels);
     weights_->for_each_column([&](std::size_t oc, std::size_t lane) {
@@ -148,22 +156,21 @@ class PreparedIgemm final : public Prepared {
   // part of the other.
   void plan_tasks() {
     constexpr std::int64_t kPointers = 4096;
-    constexpr std::int64_t kMostRows = 192;
-    constexpr std::int64_t kMostNarrowRows = 768;  // of inputs narrow enough to be copied
+    constexpr std::int64_t kInputBytes = 65536;
+    constexpr std::int64_t kFewRows = 192;
     constexpr std::int64_t kEnoughTasks = 16;
     const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
     const bool weights_first =
         static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
     ranges_ = weights_first ? static_cast<std::size_t>(std::min(blocks, kEnoughTasks)) : 1;
+    const std::int64_t most_rows = std::max(kFewRows, kInputBytes / problem_.geometry.in_channels);
     std::int64_t row_tasks = 0;
     for (PartPlan& part : parts_) {
       const Indirection& i = part.indirection;
       const std::int64_t rows = i.planes() * i.lines() * i.width();
       const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
       const std::int64_t wanted = rows * static_cast<std::int64_t>(ranges_) / kEnoughTasks;
-      part.chunks = Chunks(
-          i, std::max(weights_->tile_rows,
-                      std::min({wanted, cached, weights_->padded_lines ? kMostNarrowRows : kMostRows})));
+      part.chunks = Chunks(i, std::max(weights_->tile_rows, std::min({wanted, cached, most_rows})));
       part.first_task = static_cast<std::size_t>(row_tasks);
       row_tasks += part.chunks.count();
     }
@@ -360,9 +367,9 @@ class PreparedIgemm final : public Prepared {
   ConvProblem problem_;
   bool signed_;
   std::int32_t input_zero_point_;  // as the kernels read the input, unsigned
-  std::vector<float> bias_;        // these three per lane
-  std::vector<float> multiplier_;
-  std::vector<std::int32_t> zero_points_;  // empty when all are 0
+  AlignedBuffer<float> bias_;      // these three per lane
+  AlignedBuffer<float> multiplier_;
+  AlignedBuffer<std::int32_t> zero_points_;  // empty when all are 0
   Epilogue epilogue_{};
   std::vector<std::uint8_t> zeros_;  // what a tap in zero padding reads
   std::vector<PartPlan> parts_;

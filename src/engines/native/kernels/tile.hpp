@@ -43,8 +43,8 @@ inline void finish_row(const igemm::Args& args, std::int64_t shift, std::size_t 
     }
     rounded[v] = V::round(V::clamp(value, e.lo, e.hi));
   }
-  V::template store_block<Vectors>(args.output + at, args.columns, rounded,
-                                   V::template load_range<Vectors>(e.bytes));
+  V::template store_block<Vectors>(args.output + at, rounded,
+                                   V::template load_range<Vectors>(e.bytes, args.columns));
 }
 
 // Through memory, so that the many tiles share one copy of the general code.
@@ -63,13 +63,12 @@ template <class V, int Rows, int Vectors>
   const std::int64_t shift = static_cast<std::int64_t>(tile_index) * args.output_step;
   if (V::kRoundsAll && e.bounded && e.weight_zero_points == nullptr) {
     // Copies, since the bytes stored could be anything's.
-    const auto limits = V::template load_range<Vectors>(e.bytes);
+    const auto limits = V::template load_range<Vectors>(e.bytes, args.columns);
     const float* const bias = e.bias;
     const float* const multiplier = e.multiplier;
     const float bias_scale = e.bias_scale;
     const std::int64_t* const offsets = args.output_offsets;
     std::uint8_t* const output = args.output + shift;
-    const std::size_t columns = args.columns;
     const auto rounded = QCONV_EACH(i) {
       constexpr int r = decltype(i)() / Vectors;
       constexpr int v = decltype(i)() % Vectors;
@@ -83,16 +82,16 @@ template <class V, int Rows, int Vectors>
       unrolled<kRows * Vectors>(
           QCONV_EACH(i) { values[i] = rounded(Index<decltype(n)() * kRows * Vectors + decltype(i)()>()); });
       if constexpr (kRows == 1) {
-        V::template store_block<Vectors>(output + offsets[n], columns, values, limits);
+        V::template store_block<Vectors>(output + offsets[n], values, limits);
       } else {
-        V::template store_rows<Vectors>(output, offsets + n * kRows, columns, values, limits);
+        V::template store_rows<Vectors>(output, offsets + n * kRows, values, limits);
       }
     });
     unrolled<Rows % kRows>(QCONV_EACH(n) {
       typename V::Accumulator values[Vectors];
       constexpr int kRow = Rows - Rows % kRows + decltype(n)();
       unrolled<Vectors>(QCONV_EACH(i) { values[i] = rounded(Index<kRow * Vectors + decltype(i)()>()); });
-      V::template store_block<Vectors>(output + offsets[kRow], columns, values, limits);
+      V::template store_block<Vectors>(output + offsets[kRow], values, limits);
     });
     return;
   }

@@ -103,15 +103,15 @@ struct Avx2 {
   }
   struct Range {
     __m256i zero_point16, lo8, hi8, flip8;
+    std::size_t count;  // bytes of the block that are stored
   };
   template <int N>
-  static Range load_range(const ByteRange& r) noexcept {
+  static Range load_range(const ByteRange& r, std::size_t count) noexcept {
     return {_mm256_set1_epi16(static_cast<short>(r.zero_point)), _mm256_set1_epi8(static_cast<char>(r.lo)),
-            _mm256_set1_epi8(static_cast<char>(r.hi)), _mm256_set1_epi8(static_cast<char>(r.flip))};
+            _mm256_set1_epi8(static_cast<char>(r.hi)), _mm256_set1_epi8(static_cast<char>(r.flip)), count};
   }
   template <int N>
-  static void store_block(std::uint8_t* p, std::size_t count, const __m256i (&v)[N],
-                          const Range& r) noexcept {
+  static void store_block(std::uint8_t* p, const __m256i (&v)[N], const Range& r) noexcept {
     static_assert(N == 1 || N == 2 || N == 4);
     const __m256i s0 = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[N > 1 ? 1 : 0]), r.zero_point16);
     const __m256i s1 =
@@ -124,10 +124,10 @@ struct Avx2 {
                  : _mm256_permutevar8x32_epi32(halves, _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4));
     const __m256i limited = _mm256_min_epu8(_mm256_max_epu8(packed, r.lo8), r.hi8);
     const __m256i bytes = _mm256_xor_si256(limited, r.flip8);
-    if (count < N * kLanes) {
+    if (r.count < N * kLanes) {
       alignas(32) std::uint8_t array[32];
       _mm256_store_si256(reinterpret_cast<__m256i*>(array), bytes);
-      std::memcpy(p, array, count);
+      std::memcpy(p, array, r.count);
     } else if constexpr (N == 4) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes);
     } else if constexpr (N == 2) {

@@ -88,10 +88,12 @@ struct Avx512Vnni {
     __m512i zero_point16, lo8, hi8, flip8;  // of four vectors
     __m512i lo16, hi16;                     // of two and three
     __m512i zero_point32, lo32, hi32;       // of one and three
+    __mmask64 bytes;                        // those of the block that are stored
   };
   template <int N>
-  static Range load_range(const ByteRange& r) noexcept {
+  static Range load_range(const ByteRange& r, std::size_t count) noexcept {
     Range range;
+    range.bytes = wide_mask(count);
     range.zero_point16 = _mm512_set1_epi16(static_cast<short>(r.zero_point));
     range.flip8 = _mm512_set1_epi8(static_cast<char>(r.flip));
     range.lo8 = _mm512_set1_epi8(static_cast<char>(r.lo));
@@ -104,37 +106,33 @@ struct Avx512Vnni {
     return range;
   }
   template <int N>
-  static void store_block(std::uint8_t* p, std::size_t count, const __m512i (&v)[N],
-                          const Range& r) noexcept {
+  static void store_block(std::uint8_t* p, const __m512i (&v)[N], const Range& r) noexcept {
     if constexpr (N == 4) {
       const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
       const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), r.zero_point16);
       const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
       const __m512i bytes = _mm512_xor_si512(limited, r.flip8);
-      count >= 64 ? _mm512_storeu_si512(p, bytes) : _mm512_mask_storeu_epi8(p, wide_mask(count), bytes);
+      _mm512_mask_storeu_epi8(p, r.bytes, bytes);
     }
     if constexpr (N == 2 || N == 3) {
       const __m512i s = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
       const __m512i limited = _mm512_min_epi16(_mm512_max_epi16(s, r.lo16), r.hi16);
       const __m256i bytes = _mm256_xor_si256(_mm512_cvtepi16_epi8(limited), _mm512_castsi512_si256(r.flip8));
-      count >= 32 ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes)
-                  : _mm256_mask_storeu_epi8(p, static_cast<__mmask32>(wide_mask(count)), bytes);
+      _mm256_mask_storeu_epi8(p, static_cast<__mmask32>(r.bytes), bytes);
     }
     if constexpr (N == 1 || N == 3) {
-      constexpr std::size_t kBefore = N == 3 ? 32 : 0;
-      if (count <= kBefore) return;
+      constexpr int kBefore = N == 3 ? 32 : 0;
       const __m512i shifted = _mm512_add_epi32(v[N - 1], r.zero_point32);
       const __m512i limited = _mm512_min_epi32(_mm512_max_epi32(shifted, r.lo32), r.hi32);
       const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(limited), _mm512_castsi512_si128(r.flip8));
-      count >= kBefore + 16 ? _mm_storeu_si128(reinterpret_cast<__m128i*>(p + kBefore), bytes)
-                            : _mm_mask_storeu_epi8(p + kBefore, mask(count - kBefore), bytes);
+      _mm_mask_storeu_epi8(p + kBefore, static_cast<__mmask16>(r.bytes >> kBefore), bytes);
     }
   }
   // Two rows of two vectors, or four of one, stored with the instructions of four vectors.
   static constexpr bool kStoresRows = true;
   template <int N>
-  static void store_rows(std::uint8_t* p, const std::int64_t* offsets, std::size_t count,
-                         const __m512i (&v)[4], const Range& r) noexcept {
+  static void store_rows(std::uint8_t* p, const std::int64_t* offsets, const __m512i (&v)[4],
+                         const Range& r) noexcept {
     const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
     const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), r.zero_point16);
     const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
@@ -143,9 +141,7 @@ struct Avx512Vnni {
       const __m512i rows = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), mixed);
       const __m256i parts[2] = {_mm512_castsi512_si256(rows), _mm512_extracti64x4_epi64(rows, 1)};
       for (int i = 0; i < 2; ++i) {
-        count >= 32
-            ? _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + offsets[i]), parts[i])
-            : _mm256_mask_storeu_epi8(p + offsets[i], static_cast<__mmask32>(wide_mask(count)), parts[i]);
+        _mm256_mask_storeu_epi8(p + offsets[i], static_cast<__mmask32>(r.bytes), parts[i]);
       }
     } else {
       const __m512i rows = _mm512_permutexvar_epi32(
@@ -153,8 +149,7 @@ struct Avx512Vnni {
       const __m128i parts[4] = {_mm512_castsi512_si128(rows), _mm512_extracti32x4_epi32(rows, 1),
                                 _mm512_extracti32x4_epi32(rows, 2), _mm512_extracti32x4_epi32(rows, 3)};
       for (int i = 0; i < 4; ++i) {
-        count >= 16 ? _mm_storeu_si128(reinterpret_cast<__m128i*>(p + offsets[i]), parts[i])
-                    : _mm_mask_storeu_epi8(p + offsets[i], mask(count), parts[i]);
+        _mm_mask_storeu_epi8(p + offsets[i], static_cast<__mmask16>(r.bytes), parts[i]);
       }
     }
   }

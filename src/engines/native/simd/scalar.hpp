@@ -59,14 +59,18 @@ struct Scalar {
                          std::int32_t (&to)[N]) noexcept {
     for (std::size_t v = 0; v < N; ++v) to[v] = v < count ? p[v] ^ flip : 0;
   }
+  struct Range {
+    ByteRange bytes;
+    std::size_t count;
+  };
   template <int N>
-  static const ByteRange& load_range(const ByteRange& r) noexcept {
-    return r;
+  static Range load_range(const ByteRange& r, std::size_t count) noexcept {
+    return {r, count};
   }
   template <int N>
-  static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[N],
-                          const ByteRange& r) noexcept {
-    for (std::size_t c = 0; c < count; ++c) {
+  static void store_block(std::uint8_t* p, const std::int32_t (&v)[N], const Range& range) noexcept {
+    const ByteRange& r = range.bytes;
+    for (std::size_t c = 0; c < range.count; ++c) {
       const std::int32_t shifted = v[c] + r.zero_point;
       const std::int32_t raised = shifted > r.lo ? shifted : r.lo;
       p[c] = static_cast<std::uint8_t>((raised < r.hi ? raised : r.hi) ^ r.flip);

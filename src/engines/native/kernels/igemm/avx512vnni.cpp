@@ -5,4 +5,4 @@
 QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 6, 64, 4)
 QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 8, 48, 3)
 QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 8, 32, 2)
-QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 12, 16, 1)
+QCONV_DEFINE_IGEMM(avx512vnni, simd::Avx512Vnni, 8, 16, 1)
