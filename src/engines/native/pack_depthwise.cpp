@@ -10,60 +10,130 @@ namespace {
 
 constexpr auto kStep = static_cast<std::int64_t>(depthwise::kStep);
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-// The flat kernel tap of kernel row `row` and width tap `t` of a part.
-std::int64_t flat_tap(const ConvGeometry& g, const SubConvolution& part, std::int64_t row, std::int64_t t) {
-  const auto heights = static_cast<std::int64_t>(part[1].taps.size());
-  const std::int64_t kd = part[0].taps[static_cast<std::size_t>(row / heights)];
-  const std::int64_t kh = part[1].taps[static_cast<std::size_t>(row % heights)];
-  return (kd * g.kernel[1] + kh) * g.kernel[2] + part[2].taps[static_cast<std::size_t>(t)];
+std::int64_t flat_tap(const ConvGeometry& g, const SubConvolution& part, std::size_t depth,
+                      std::size_t height, std::size_t width) {
+  return (part[0].taps[depth] * g.kernel[1] + part[1].taps[height]) * g.kernel[2] + part[2].taps[width];
 }
 
 // Four width taps a column: neighbours in the tap list are equally far apart.
-void lay_along_width(const ConvGeometry& g, const SubConvolution& part, ColumnLayout& layout) {
-  const auto width = static_cast<std::int64_t>(part[2].taps.size());
+ColumnLayout lay_along_width(const ConvGeometry& g, const SubConvolution& part) {
+  ColumnLayout layout;
+  const std::size_t width = part[2].taps.size();
   layout.width_spacing = width > 1 ? part[2].offsets[1] - part[2].offsets[0] : 0;
-  layout.column_rows = layout.kernel_rows;
-  for (std::int64_t row = 0; row < layout.kernel_rows; ++row) {
-    for (std::int64_t t = 0; t < width; t += kStep) {
-      layout.step_rows.push_back(row);
-      layout.step_offsets.push_back(part[2].offsets[static_cast<std::size_t>(t)]);
-      for (std::int64_t i = t; i < t + kStep; ++i)
-        layout.taps.push_back(i < width ? flat_tap(g, part, row, i) : -1);
-    }
-  }
-}
-
-// Four kernel rows a column.
-void lay_along_rows(const ConvGeometry& g, const SubConvolution& part, ColumnLayout& layout) {
-  layout.column_rows = ceil_div(layout.kernel_rows, kStep);
-  for (std::int64_t group = 0; group < layout.column_rows; ++group) {
-    for (std::size_t t = 0; t < part[2].taps.size(); ++t) {
-      layout.step_rows.push_back(group);
-      layout.step_offsets.push_back(part[2].offsets[t]);
-      for (std::int64_t row = group * kStep; row < (group + 1) * kStep; ++row) {
-        layout.taps.push_back(row < layout.kernel_rows ? flat_tap(g, part, row, static_cast<std::int64_t>(t))
-                                                       : -1);
+  std::int64_t group = 0;
+  for (std::size_t depth = 0; depth < part[0].taps.size(); ++depth) {
+    for (std::size_t height = 0; height < part[1].taps.size(); ++height, ++group) {
+      layout.row_depths.insert(layout.row_depths.end(), depthwise::kStep, static_cast<std::int64_t>(depth));
+      layout.row_heights.insert(layout.row_heights.end(), depthwise::kStep, part[1].offsets[height]);
+      for (std::size_t t = 0; t < width; t += depthwise::kStep) {
+        layout.step_groups.push_back(group);
+        layout.step_offsets.push_back(part[2].offsets[t]);
+        for (std::size_t i = t; i < t + depthwise::kStep; ++i) {
+          layout.taps.push_back(i < width ? flat_tap(g, part, depth, height, i) : -1);
+        }
       }
     }
   }
-}
-
-ColumnLayout lay_out(const ConvGeometry& g, const SubConvolution& part) {
-  ColumnLayout layout;
-  layout.kernel_rows = static_cast<std::int64_t>(part[0].taps.size() * part[1].taps.size());
-  const auto width = static_cast<std::int64_t>(part[2].taps.size());
-  // Per output: a dot product for each step, and about two as much for each column that has to be interleaved
-  // anew.
-  const std::int64_t rows_cost = ceil_div(layout.kernel_rows, kStep) * (width + 2 * part[2].stride);
-  const std::int64_t width_cost = layout.kernel_rows * (ceil_div(width, kStep) + 2 * part[2].stride);
-  layout.along_width = width_cost < rows_cost;
-  layout.along_width ? lay_along_width(g, part, layout) : lay_along_rows(g, part, layout);
   return layout;
 }
 
+// The height positions that `rows` neighbouring output rows read, in order.
+std::vector<std::int64_t> height_positions(const Phase& height, std::int64_t rows) {
+  std::vector<std::int64_t> positions;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (const std::int64_t offset : height.offsets) positions.push_back(offset + r * height.stride);
+  }
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  return positions;
+}
+
+// Four rows a column, for `rows` output rows.
+ColumnLayout lay_along_rows(const ConvGeometry& g, const SubConvolution& part, std::int64_t rows) {
+  ColumnLayout layout;
+  layout.output_rows = rows;
+  const std::vector<std::int64_t> positions = height_positions(part[1], rows);
+  const std::vector<std::int64_t>& heights = part[1].offsets;
+  for (std::size_t depth = 0; depth < part[0].taps.size(); ++depth) {
+    for (std::size_t first = 0; first < positions.size(); first += depthwise::kStep) {
+      const auto group = static_cast<std::int64_t>(layout.row_depths.size()) / kStep;
+      const std::size_t last = std::min(first + depthwise::kStep, positions.size());
+      for (std::size_t i = first; i < first + depthwise::kStep; ++i) {
+        layout.row_depths.push_back(i < last ? static_cast<std::int64_t>(depth) : -1);
+        layout.row_heights.push_back(i < last ? positions[i] : 0);
+      }
+      for (std::size_t width = 0; width < part[2].taps.size(); ++width) {
+        layout.step_groups.push_back(group);
+        layout.step_offsets.push_back(part[2].offsets[width]);
+        for (std::int64_t r = 0; r < rows; ++r) {
+          for (std::size_t i = first; i < first + depthwise::kStep; ++i) {
+            const auto at = i < last
+                                ? std::find(heights.begin(), heights.end(), positions[i] - r * part[1].stride)
+                                : heights.end();
+            layout.taps.push_back(
+                at == heights.end()
+                    ? -1
+                    : flat_tap(g, part, depth, static_cast<std::size_t>(at - heights.begin()), width));
+          }
+        }
+      }
+    }
+  }
+  return layout;
+}
+
+// What an output costs: its dot products, and its share of the columns that are interleaved for it, three
+// times as dear.
+std::int64_t cost(const ColumnLayout& layout, const Phase& width) {
+  const auto groups = static_cast<std::int64_t>(layout.row_depths.size()) / kStep;
+  return static_cast<std::int64_t>(layout.step_groups.size()) * 12 +
+         3 * 12 * groups * width.stride / layout.output_rows;
+}
+
+ColumnLayout lay_out(const ConvGeometry& g, const SubConvolution& part) {
+  ColumnLayout best = lay_along_width(g, part);
+  // A kernel of one row has no rows to share.
+  const std::int64_t most = part[1].taps.size() > 1 ? static_cast<std::int64_t>(depthwise::kMostRows) : 1;
+  for (std::int64_t rows = 1; rows <= most; ++rows) {
+    ColumnLayout layout = lay_along_rows(g, part, rows);
+    if (cost(layout, part[2]) < cost(best, part[2])) best = std::move(layout);
+  }
+  return best;
+}
+
+// Whole blocks, then what is left in a block of as many pixels as fit, so that few lanes stay idle.
+std::vector<DepthwiseBlock> cut_blocks(std::size_t channels, const depthwise::Kernel& kernel) {
+  std::vector<DepthwiseBlock> blocks;
+  const std::size_t quarter = kernel.block / kernel.most_pixels;
+  for (std::size_t at = 0; at < channels;) {
+    const std::size_t left = channels - at;
+    DepthwiseBlock block{at, std::min(left, kernel.block), 1};
+    if (left + quarter <= kernel.block) {
+      block.pixels = std::min<std::size_t>(kernel.block / (left <= quarter ? quarter : kernel.block / 2),
+                                           kernel.most_pixels);
+      block.channels = std::min(left, kernel.block / block.pixels);
+    }
+    at += block.channels;
+    blocks.push_back(block);
+  }
+  return blocks;
+}
+
+// Where tap `t` of lane `lane` is among the taps of a block.
+std::size_t tap_offset(const depthwise::Kernel& kernel, std::size_t lane, std::size_t t) {
+  if (kernel.tap_bytes == 1) return lane * depthwise::kStep + t;
+  const std::size_t lanes = kernel.block / 4;
+  const std::size_t vector = lane / lanes;
+  return (((vector * 2 + t / 2) * lanes + lane % lanes) * 2 + t % 2) * 2;
+}
+
 }  // namespace
+
+std::int64_t PackedDepthwise::channel(std::size_t b, std::size_t lane) const noexcept {
+  const DepthwiseBlock& block = blocks[b];
+  const std::size_t at = lane_channel(lane, kernel_row->block / 4) % (kernel_row->block / block.pixels);
+  return at < block.channels ? static_cast<std::int64_t>(block.channel + at) : -1;
+}
 
 bool is_depthwise(const ConvGeometry& geometry, const WeightView& weights) {
   return geometry.groups > 1 && geometry.groups == geometry.in_channels &&
@@ -76,35 +146,40 @@ std::shared_ptr<const PackedDepthwise> pack_depthwise(const ConvGeometry& geomet
   auto packed = std::make_shared<PackedDepthwise>();
   packed->geometry = geometry;
   packed->kernel_row = &kernel;
-  const auto channels = static_cast<std::size_t>(geometry.out_channels);
-  packed->blocks = (channels + kernel.block - 1) / kernel.block;
+  packed->blocks = cut_blocks(static_cast<std::size_t>(geometry.out_channels), kernel);
+  const std::size_t row_bytes = kernel.block * depthwise::kStep * kernel.tap_bytes;
   std::size_t total = 0;
   for (SubConvolution& part : decompose(geometry)) {
     PackedDepthwisePart& p = packed->parts.emplace_back();
     p.layout = lay_out(geometry, part);
     p.part = std::move(part);
-    for (std::size_t b = 0; b < packed->blocks; ++b) {
+    for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       p.block_offsets.push_back(total);
-      total += p.layout.taps.size() * kernel.block;
+      total += p.layout.taps.size() / depthwise::kStep * row_bytes;
     }
   }
   packed->values = AlignedBuffer<std::int8_t>(total);
   std::memset(packed->values.data(), 0, total);
-  const auto kernel_taps = static_cast<std::size_t>(geometry.taps());
+  const std::int64_t kernel_taps = geometry.taps();
   for (PackedDepthwisePart& p : packed->parts) {
-    p.sums.resize(channels);
-    for (std::size_t b = 0; b < packed->blocks; ++b) {
+    p.sums.resize(static_cast<std::size_t>(geometry.out_channels));
+    for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       std::int8_t* block = packed->values.data() + p.block_offsets[b];
       for (std::size_t lane = 0; lane < kernel.block; ++lane) {
-        const std::size_t channel = b * kernel.block + lane_channel(lane, kernel.block / 4);
-        if (channel >= channels) continue;
+        const std::int64_t channel = packed->channel(b, lane);
+        if (channel < 0) continue;
+        std::int32_t sum = 0;
         for (std::size_t i = 0; i < p.layout.taps.size(); ++i) {
           if (p.layout.taps[i] < 0) continue;
-          const std::int8_t w =
-              weights.values[channel * kernel_taps + static_cast<std::size_t>(p.layout.taps[i])];
-          block[(i / depthwise::kStep * kernel.block + lane) * depthwise::kStep + i % depthwise::kStep] = w;
-          p.sums[channel] += w;
+          const std::int8_t w = weights.values[channel * kernel_taps + p.layout.taps[i]];
+          std::int8_t* to =
+              block + i / depthwise::kStep * row_bytes + tap_offset(kernel, lane, i % depthwise::kStep);
+          to[0] = w;
+          if (kernel.tap_bytes == 2) to[1] = static_cast<std::int8_t>(w < 0 ? -1 : 0);
+          // Each output row has every tap once.
+          if (i / depthwise::kStep % static_cast<std::size_t>(p.layout.output_rows) == 0) sum += w;
         }
+        p.sums[static_cast<std::size_t>(channel)] = sum;
       }
     }
   }

@@ -11,17 +11,19 @@
 
 namespace qconv::engines {
 
-/// How the taps of a sub-convolution become columns of four. A kernel row is a combination of a depth and a
-/// height tap. Either four kernel rows at one width position make a column (2-D and 3-D kernels), or four
-/// width taps of one kernel row do (1-D, and wide kernels of few rows).
+/// How the taps of a sub-convolution become columns of four. Either four input rows at one width position
+/// make a column (2-D and 3-D kernels); it then serves a few output rows, whose weights differ by a shift. Or
+/// four width taps of one row do (1-D, and wide kernels of few rows).
 struct ColumnLayout {
-  bool along_width = false;
-  std::int64_t kernel_rows = 0;
-  std::int64_t column_rows = 0;            ///< columns at one width position
-  std::int64_t width_spacing = 0;          ///< along_width: from one tap of a column to the next
-  std::vector<std::int64_t> step_rows;     ///< per step: which of the column_rows it reads ...
-  std::vector<std::int64_t> step_offsets;  ///< ... and from which width offset (as Phase::offsets)
-  std::vector<std::int64_t> taps;          ///< per step, four: the flat tap of the kernel, or -1
+  std::int64_t output_rows = 1;    ///< that share columns
+  std::int64_t width_spacing = 0;  ///< from one tap of a column to the next
+  /// Per group of columns, four: the depth tap, or -1 for none, and the height position of the row that it
+  /// reads, as Phase::offsets of the first output row.
+  std::vector<std::int64_t> row_depths;
+  std::vector<std::int64_t> row_heights;
+  std::vector<std::int64_t> step_groups;   ///< per step: which group it reads ...
+  std::vector<std::int64_t> step_offsets;  ///< ... and at which width offset
+  std::vector<std::int64_t> taps;          ///< [step][output row][4]: the flat tap of the kernel, or -1
 };
 
 /// The weights of one sub-convolution.
@@ -32,15 +34,25 @@ struct PackedDepthwisePart {
   std::vector<std::int32_t> sums;          ///< per channel
 };
 
-/// Weights in the order in which the depthwise kernels read them: per block of channels [step][lane][4].
+/// Neighbouring channels that a kernel computes at once, and how many pixels of them fill its vectors.
+struct DepthwiseBlock {
+  std::size_t channel;
+  std::size_t channels;
+  std::size_t pixels;
+};
+
+/// Weights in the order in which the depthwise kernels read them: per block of channels
+/// [step][output row][lane][4].
 struct PackedDepthwise final : PackedWeights {
   ConvGeometry geometry;
   const depthwise::Kernel* kernel_row = nullptr;
-  std::size_t blocks = 0;
+  std::vector<DepthwiseBlock> blocks;
   std::vector<PackedDepthwisePart> parts;
   AlignedBuffer<std::int8_t> values;
 
   std::string kernel() const override { return kernel_row->name; }
+  /// The channel that lane `lane` of block `b` holds, or -1.
+  std::int64_t channel(std::size_t b, std::size_t lane) const noexcept;
 };
 
 /// Whether the depthwise kernels can run such weights: one input and one output channel in each group, no

@@ -5,33 +5,44 @@
 #include <fmt/format.h>
 
 #include "engines/native/epilogue.hpp"
-#include "engines/native/kernels/lane_order.hpp"
 #include "engines/source_index.hpp"
 
 namespace qconv::engines {
 namespace {
 
-// One sub-convolution of this problem. Offsets are bytes from the start of an image, -1 in zero padding.
+constexpr auto kStep = static_cast<std::int64_t>(depthwise::kStep);
+
+// A stretch of output rows, whose columns stay in the first-level cache.
+struct Stretch {
+  std::int64_t first;
+  std::int64_t outputs;
+  std::vector<depthwise::Run> runs;
+};
+
+// One sub-convolution of this problem.
 struct PartPlan {
   const PackedDepthwisePart* packed;
-  std::array<std::int64_t, 3> counts;  // outputs along each dimension
-  std::array<std::vector<std::int64_t>, 2>
-      rows;                          // depth, height: [output][tap], where that row of the input starts
-  std::vector<std::int64_t> widths;  // where a position along the width lies, from first_width on
-  std::int64_t first_width;
-  std::vector<std::int32_t> initial;  // accumulator start, in lane order
+  std::vector<std::int32_t> initial;  // accumulator start, per lane of each block
+  std::size_t groups = 0;
+  std::vector<std::int64_t> rows;  // [depth][height in steps of output_rows][groups][4], as Args::rows
+  std::array<std::int64_t, 4> tap_shifts{};
+  std::vector<std::size_t> step_columns;
+  std::size_t group_columns = 0;
+  std::vector<Stretch> stretches;
+  std::vector<std::int64_t> border;  // what Run::offsets point to
+};
+
+// Output rows that one call computes, of one image.
+struct RowUnit {
+  const PartPlan* part;
+  const std::int64_t* rows;
+  std::int64_t output;  // offset
+  std::size_t output_rows;
 };
 
 // Memory of one thread, kept between calls.
-struct Scratch {
-  std::vector<const std::uint8_t*> pixels;
-  std::vector<std::int64_t> output_offsets;
-  std::vector<std::size_t> step_columns;
-  AlignedBuffer<std::uint8_t> columns;
-};
-
-Scratch& scratch() {
-  thread_local Scratch memory;
+AlignedBuffer<std::uint8_t>& scratch() {
+  thread_local AlignedBuffer<std::uint8_t> memory;
   return memory;
 }
 
@@ -43,37 +54,35 @@ class PreparedDepthwise final : public Prepared {
         kernel_(*weights_->kernel_row),
         problem_(problem),
         out_(problem.output()) {
-    const std::size_t padded = weights_->blocks * kernel_.block;
-    bias_.resize(padded);
-    multiplier_.resize(padded, 1.0F);
+    bias_.resize(weights_->blocks.size() * kernel_.block);
+    multiplier_.resize(bias_.size(), 1.0F);
     for_each_lane([&](std::size_t channel, std::size_t at) {
       bias_[at] = r.bias[channel];
       multiplier_[at] = r.multiplier[channel];
     });
-    epilogue_ = common_epilogue(problem, r);
-    zeros_.assign(static_cast<std::size_t>(problem.geometry.in_channels),
-                  static_cast<std::uint8_t>(r.input_zero_point));
+    zeros_.assign(depthwise::kSlack, static_cast<std::uint8_t>(r.input_zero_point));
+    call_.epilogue = common_epilogue(problem, r);
+    call_.zeros = zeros_.data();
+    call_.flip = raw_flip(problem.input_dtype);
+    call_.output_flip = raw_flip(problem.output_dtype);
+    parts_.reserve(weights_->parts.size());
     for (const PackedDepthwisePart& part : weights_->parts) {
-      PartPlan plan = plan_part(part);
-      if (plan.counts[0] * plan.counts[1] * plan.counts[2] == 0) continue;
-      // Modulo 2^32: the whole sum is exact, its terms need not be.
-      const auto za = static_cast<std::uint32_t>(raw_zero_point(problem.input_dtype, r.input_zero_point));
-      plan.initial.resize(padded);
-      for_each_lane([&](std::size_t channel, std::size_t at) {
-        plan.initial[at] = static_cast<std::int32_t>(static_cast<std::uint32_t>(r.integer_bias[channel]) -
-                                                     za * static_cast<std::uint32_t>(part.sums[channel]));
-      });
-      row_tasks_ += static_cast<std::size_t>(problem.batch * plan.counts[0] * plan.counts[1]);
-      parts_.push_back(std::move(plan));
+      if (part.part[0].count(out_[0]) * part.part[1].count(out_[1]) * part.part[2].count(out_[2]) == 0)
+        continue;
+      parts_.push_back(plan_part(part, r));
+      add_units(parts_.back());
     }
-    constexpr std::size_t kEnoughTasks = 32;
-    ranges_ =
-        std::clamp<std::size_t>(kEnoughTasks / std::max<std::size_t>(row_tasks_, 1), 1, weights_->blocks);
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
-    parallel_for(pool, row_tasks_ * ranges_, problem_.multiply_adds(),
-                 [&](std::size_t task) { run_task(args, task); });
+    const std::size_t units =
+        units_.size() * static_cast<std::size_t>(problem_.batch) * weights_->blocks.size();
+    constexpr std::size_t kTasksPerThread = 4;
+    const auto threads = static_cast<std::size_t>(pool.num_threads());
+    const std::size_t tasks = std::min(threads == 1 ? 1 : threads * kTasksPerThread, units);
+    parallel_for(pool, tasks, problem_.multiply_adds(), [&](std::size_t task) {
+      run_units(args, task * units / tasks, (task + 1) * units / tasks);
+    });
   }
 
   std::string explain() const override {
@@ -101,170 +110,228 @@ class PreparedDepthwise final : public Prepared {
   // Calls f(channel, its index in arrays of whole blocks in lane order).
   template <class F>
   void for_each_lane(const F& f) const {
-    const auto channels = static_cast<std::size_t>(problem_.geometry.out_channels);
-    for (std::size_t at = 0; at < weights_->blocks * kernel_.block; ++at) {
-      const std::size_t channel =
-          at / kernel_.block * kernel_.block + lane_channel(at % kernel_.block, kernel_.block / 4);
-      if (channel < channels) f(channel, at);
+    for (std::size_t at = 0; at < weights_->blocks.size() * kernel_.block; ++at) {
+      const std::int64_t channel = weights_->channel(at / kernel_.block, at % kernel_.block);
+      if (channel >= 0) f(static_cast<std::size_t>(channel), at);
     }
   }
 
-  PartPlan plan_part(const PackedDepthwisePart& part) const {
-    const ConvGeometry& g = problem_.geometry;
-    const Spatial& in = problem_.input;
-    const PaddingMode mode = g.padding_mode;
-    PartPlan plan{&part, {}, {}, {}, 0, {}};
-    std::int64_t row_bytes = in[2] * g.in_channels;
-    for (const std::size_t d : {1U, 0U}) {
-      const Phase& phase = part.part[d];
-      plan.counts[d] = phase.count(out_[d]);
-      for (std::int64_t i = 0; i < plan.counts[d]; ++i) {
-        for (const std::int64_t offset : phase.offsets) {
-          const std::int64_t at = padded_index(mode, i * phase.stride + offset, in[d]);
-          plan.rows[d].push_back(at < 0 ? -1 : at * row_bytes);
-        }
-      }
-      row_bytes *= in[d];
-    }
-    const Phase& width = part.part[2];
-    plan.counts[2] = width.count(out_[2]);
-    if (width.offsets.empty()) return plan;
-    const auto [least, most] = std::minmax_element(width.offsets.begin(), width.offsets.end());
-    plan.first_width = *least;
-    const std::int64_t last = (plan.counts[2] - 1) * width.stride + *most;
-    for (std::int64_t i = plan.first_width; i <= last; ++i) {
-      const std::int64_t at = padded_index_or_none(mode, i, in[2]);
-      plan.widths.push_back(at < 0 ? -1 : at * g.in_channels);
+  PartPlan plan_part(const PackedDepthwisePart& part, const Requantization& r) {
+    PartPlan plan;
+    plan.packed = &part;
+    // Modulo 2^32: the whole sum is exact, its terms need not be.
+    const auto za = static_cast<std::uint32_t>(raw_zero_point(problem_.input_dtype, r.input_zero_point));
+    plan.initial.resize(bias_.size());
+    for_each_lane([&](std::size_t channel, std::size_t at) {
+      plan.initial[at] = static_cast<std::int32_t>(static_cast<std::uint32_t>(r.integer_bias[channel]) -
+                                                   za * static_cast<std::uint32_t>(part.sums[channel]));
+    });
+    plan_rows(plan);
+    if (part.layout.step_groups.empty()) {
+      plan.stretches.push_back({0, part.part[2].count(out_[2]), {}});
+    } else {
+      plan_columns(plan);
     }
     return plan;
   }
 
-  void run_task(const RunArgs& args, std::size_t task) const {
-    const std::size_t range = task % ranges_;
-    auto row = static_cast<std::int64_t>(task / ranges_);
-    for (const PartPlan& part : parts_) {
-      const std::int64_t rows = problem_.batch * part.counts[0] * part.counts[1];
-      if (row < rows) return run_row(args, part, row, range);
-      row -= rows;
-    }
-  }
-
-  // How many outputs at a time, so that their columns stay in the first-level cache.
-  std::int64_t stretch(const PartPlan& part) const {
-    constexpr std::int64_t kScratchBytes = 16384;
-    const std::int64_t column_bytes = static_cast<std::int64_t>(kernel_.block * depthwise::kStep);
-    const std::int64_t per_output =
-        std::max<std::int64_t>(part.packed->layout.column_rows * part.packed->part[2].stride, 1);
-    return std::max<std::int64_t>(kScratchBytes / (column_bytes * per_output) / 4 * 4, 4);
-  }
-
-  // One output row of a part, in stretches.
-  void run_row(const RunArgs& args, const PartPlan& part, std::int64_t row, std::size_t range) const {
-    const std::int64_t h = row % part.counts[1];
-    const std::int64_t d = row / part.counts[1] % part.counts[0];
-    const std::int64_t n = row / part.counts[1] / part.counts[0];
-    const std::int64_t most = stretch(part);
-    for (std::int64_t first = 0; first < part.counts[2]; first += most) {
-      run_stretch(args, part, {n, d, h}, first, std::min(most, part.counts[2] - first), range);
-    }
-  }
-
-  void run_stretch(const RunArgs& args, const PartPlan& part, const std::array<std::int64_t, 3>& at,
-                   std::int64_t first, std::int64_t outputs, std::size_t range) const {
-    const ConvGeometry& g = problem_.geometry;
-    const SubConvolution& sub = part.packed->part;
-    Scratch& memory = scratch();
-    depthwise::Args call{};
-    fill_columns(static_cast<const std::uint8_t*>(args.input), part, at, first, outputs, memory, call);
-    call.outputs = static_cast<std::size_t>(outputs);
-    call.output_stride = static_cast<std::size_t>(sub[2].stride);
-    call.flip = raw_flip(problem_.input_dtype);
-    call.epilogue = epilogue_;
-    memory.output_offsets.resize(call.outputs);
-    const std::int64_t depth = sub[0].begin + at[1] * sub[0].step;
-    const std::int64_t height = sub[1].begin + at[2] * sub[1].step;
-    const std::int64_t row = ((at[0] * out_[0] + depth) * out_[1] + height) * out_[2];
-    for (std::int64_t i = 0; i < outputs; ++i) {
-      memory.output_offsets[static_cast<std::size_t>(i)] =
-          (row + sub[2].begin + (first + i) * sub[2].step) * g.out_channels;
-    }
-    call.output_offsets = memory.output_offsets.data();
-    for (std::size_t b = range * weights_->blocks / ranges_; b < (range + 1) * weights_->blocks / ranges_;
-         ++b) {
-      const std::size_t channel = b * kernel_.block;
-      call.channels = std::min(kernel_.block, static_cast<std::size_t>(g.out_channels) - channel);
-      call.channel_offset = channel;
-      call.weights = weights_->values.data() + part.packed->block_offsets[b];
-      call.output = static_cast<std::uint8_t*>(args.output) + channel;
-      call.addend = args.addend ? static_cast<const std::uint8_t*>(args.addend) + channel : nullptr;
-      call.epilogue.initial = part.initial.data() + channel;
-      call.epilogue.bias = bias_.data() + channel;
-      call.epilogue.multiplier = multiplier_.data() + channel;
-      kernel_.run(call);
-    }
-  }
-
-  // The pointers of every column that a stretch of outputs reads, and which columns its steps start at.
-  void fill_columns(const std::uint8_t* input, const PartPlan& part, const std::array<std::int64_t, 3>& at,
-                    std::int64_t first, std::int64_t outputs, Scratch& memory, depthwise::Args& call) const {
-    const ColumnLayout& layout = part.packed->layout;
-    const Phase& width = part.packed->part[2];
+  void plan_rows(PartPlan& plan) const {
+    const ColumnLayout& layout = plan.packed->layout;
+    const Phase& depth = plan.packed->part[0];
+    const Phase& height = plan.packed->part[1];
     const Spatial& in = problem_.input;
-    const std::uint8_t* image = input + at[0] * in[0] * in[1] * in[2] * problem_.geometry.in_channels;
-    memory.step_columns.clear();
-    memory.pixels.clear();
-    call.steps = layout.step_rows.size();
-    if (call.steps > 0) {
-      // The width positions from the first column to the last, relative to PartPlan::widths.
-      const auto [least, most] = std::minmax_element(layout.step_offsets.begin(), layout.step_offsets.end());
-      const std::int64_t begin = first * width.stride + *least - part.first_width;
-      const std::int64_t count = (outputs - 1) * width.stride + *most - *least + 1;
-      memory.pixels.resize(static_cast<std::size_t>(layout.column_rows * count) * depthwise::kStep);
-      const std::uint8_t** pixels = memory.pixels.data();
-      for (std::int64_t group = 0; group < layout.column_rows; ++group) {
-        for (std::size_t t = 0; t < depthwise::kStep; ++t) {
-          const auto tap = static_cast<std::int64_t>(t);
-          const std::int64_t kernel_row =
-              layout.along_width ? group : group * static_cast<std::int64_t>(depthwise::kStep) + tap;
-          const std::int64_t shift = layout.along_width ? tap * layout.width_spacing : 0;
-          fill_row(input_row(image, part, at, kernel_row), part, begin + shift, count, pixels + t);
+    const PaddingMode mode = problem_.geometry.padding_mode;
+    const std::int64_t row_bytes = in[2] * problem_.geometry.in_channels;
+    plan.groups = layout.row_depths.size() / depthwise::kStep;
+    for (std::int64_t d = 0; d < depth.count(out_[0]); ++d) {
+      for (std::int64_t h = 0; h < height.count(out_[1]); h += layout.output_rows) {
+        for (std::size_t i = 0; i < layout.row_depths.size(); ++i) {
+          std::int64_t offset = -1;
+          if (layout.row_depths[i] >= 0) {
+            const std::int64_t tap = depth.offsets[static_cast<std::size_t>(layout.row_depths[i])];
+            const std::int64_t slice = padded_index_or_none(mode, d * depth.stride + tap, in[0]);
+            const std::int64_t row =
+                padded_index_or_none(mode, h * height.stride + layout.row_heights[i], in[1]);
+            if (slice >= 0 && row >= 0) offset = (slice * in[1] + row) * row_bytes;
+          }
+          plan.rows.push_back(offset);
         }
-        pixels += static_cast<std::size_t>(count) * depthwise::kStep;
-      }
-      for (std::size_t j = 0; j < call.steps; ++j) {
-        memory.step_columns.push_back(
-            static_cast<std::size_t>(layout.step_rows[j] * count + layout.step_offsets[j] - *least));
       }
     }
-    call.columns = memory.pixels.size() / depthwise::kStep;
-    const std::size_t bytes = call.columns * kernel_.block * depthwise::kStep;
-    if (memory.columns.size() < bytes) memory.columns = AlignedBuffer<std::uint8_t>(bytes);
-    call.pixels = memory.pixels.data();
-    call.scratch = memory.columns.data();
-    call.step_columns = memory.step_columns.data();
   }
 
-  // Where the input row of a kernel row starts; null when it lies in zero padding, or when there is no such
-  // kernel row.
-  static const std::uint8_t* input_row(const std::uint8_t* image, const PartPlan& part,
-                                       const std::array<std::int64_t, 3>& at, std::int64_t kernel_row) {
-    if (kernel_row >= part.packed->layout.kernel_rows) return nullptr;
-    const SubConvolution& sub = part.packed->part;
-    const auto depths = static_cast<std::int64_t>(sub[0].taps.size());
-    const auto heights = static_cast<std::int64_t>(sub[1].taps.size());
-    const std::int64_t depth = part.rows[0][static_cast<std::size_t>(at[1] * depths + kernel_row / heights)];
-    const std::int64_t height =
-        part.rows[1][static_cast<std::size_t>(at[2] * heights + kernel_row % heights)];
-    return depth < 0 || height < 0 ? nullptr : image + depth + height;
+  // Width positions that are equal modulo the stride make one sequence of columns, so that the next output
+  // always reads the next column.
+  void plan_columns(PartPlan& plan) {
+    const ColumnLayout& layout = plan.packed->layout;
+    const Phase& width = plan.packed->part[2];
+    const std::int64_t least = *std::min_element(layout.step_offsets.begin(), layout.step_offsets.end());
+    std::vector<std::int64_t> extra(static_cast<std::size_t>(width.stride),
+                                    -1);  // columns beyond the outputs
+    for (const std::int64_t offset : layout.step_offsets) {
+      auto& most = extra[static_cast<std::size_t>((offset - least) % width.stride)];
+      most = std::max(most, (offset - least) / width.stride);
+    }
+    const std::int64_t count = width.count(out_[2]);
+    const std::int64_t stretch = stretch_outputs(plan, count, extra);
+    std::vector<std::int64_t> begin;  // of each sequence
+    std::int64_t columns = 0;
+    for (const std::int64_t most : extra) {
+      begin.push_back(columns);
+      if (most >= 0) columns += stretch + most;
+    }
+    plan.group_columns = static_cast<std::size_t>(columns);
+    for (std::size_t j = 0; j < layout.step_groups.size(); ++j) {
+      const std::int64_t at = layout.step_offsets[j] - least;
+      plan.step_columns.push_back(
+          static_cast<std::size_t>(layout.step_groups[j] * columns +
+                                   begin[static_cast<std::size_t>(at % width.stride)] + at / width.stride));
+    }
+    for (std::int64_t t = 0; t < kStep; ++t) {
+      plan.tap_shifts[static_cast<std::size_t>(t)] = t * layout.width_spacing * problem_.geometry.in_channels;
+    }
+    for (std::int64_t first = 0; first < count; first += stretch) {
+      Stretch& s = plan.stretches.emplace_back(Stretch{first, std::min(stretch, count - first), {}});
+      for (std::size_t phase = 0; phase < extra.size(); ++phase) {
+        if (extra[phase] < 0) continue;
+        const std::int64_t position = first * width.stride + least + static_cast<std::int64_t>(phase);
+        add_runs(plan, s, begin[phase], position, s.outputs + extra[phase]);
+      }
+    }
+    // `border` has stopped growing.
+    for (Stretch& s : plan.stretches) {
+      for (depthwise::Run& run : s.runs) {
+        if (run.step == 0) run.offsets = plan.border.data() + run.first;
+      }
+    }
+    scratch_columns_ = std::max(scratch_columns_, plan.groups * plan.group_columns);
   }
 
-  // Every fourth pointer: the pixels of an input row at the width positions [begin, begin + count).
-  void fill_row(const std::uint8_t* row, const PartPlan& part, std::int64_t begin, std::int64_t count,
-                const std::uint8_t** pixels) const {
-    const auto positions = static_cast<std::int64_t>(part.widths.size());
-    for (std::int64_t i = begin; i < begin + count; ++i, pixels += depthwise::kStep) {
-      const std::int64_t width = i >= 0 && i < positions ? part.widths[static_cast<std::size_t>(i)] : -1;
-      *pixels = row == nullptr || width < 0 ? zeros_.data() : row + width;
+  // How many outputs make a stretch.
+  std::int64_t stretch_outputs(const PartPlan& plan, std::int64_t count,
+                               const std::vector<std::int64_t>& extra) const {
+    constexpr std::int64_t kScratchBytes = 24 * 1024;
+    constexpr std::int64_t kFewest = 16;
+    const auto column_bytes = static_cast<std::int64_t>(kernel_.block * depthwise::kStep * kernel_.tap_bytes);
+    const std::int64_t budget = kScratchBytes / (column_bytes * static_cast<std::int64_t>(plan.groups));
+    std::int64_t sequences = 0;
+    std::int64_t overlap = 0;
+    for (const std::int64_t most : extra) {
+      if (most < 0) continue;
+      ++sequences;
+      overlap += most;
+    }
+    const std::int64_t outputs = std::max({(budget - overlap) / sequences, overlap, kFewest});
+    const std::int64_t stretches = (count - 1) / outputs + 1;
+    return ((count - 1) / stretches / kStep + 1) * kStep;
+  }
+
+  // The columns of `count` width positions, a stride apart: evenly spaced runs inside the input, and tables
+  // in the padding.
+  void add_runs(PartPlan& plan, Stretch& stretch, std::int64_t column, std::int64_t position,
+                std::int64_t count) const {
+    const std::int64_t channels = problem_.geometry.in_channels;
+    const std::int64_t stride = plan.packed->part[2].stride;
+    const std::int64_t spacing = plan.packed->layout.width_spacing;
+    const std::int64_t in = problem_.input[2];
+    const std::int64_t low = std::min<std::int64_t>(0, (kStep - 1) * spacing);
+    const std::int64_t high = std::max<std::int64_t>(0, (kStep - 1) * spacing);
+    const std::size_t old_runs = stretch.runs.size();
+    for (std::int64_t i = 0; i < count; ++i, position += stride) {
+      const bool inside = position + low >= 0 && position + high < in;
+      if (stretch.runs.size() == old_runs || (stretch.runs.back().step != 0) != inside) {
+        stretch.runs.push_back(
+            {.column = static_cast<std::size_t>(column + i),
+             .count = 0,
+             .offsets = nullptr,
+             .first = inside ? position * channels : static_cast<std::int64_t>(plan.border.size()),
+             .step = inside ? stride * channels : 0});
+      }
+      ++stretch.runs.back().count;
+      if (inside) continue;
+      for (std::int64_t t = 0; t < kStep; ++t) {
+        const std::int64_t at =
+            padded_index_or_none(problem_.geometry.padding_mode, position + t * spacing, in);
+        plan.border.push_back(at < 0 ? -1 : at * channels);
+      }
+    }
+  }
+
+  void add_units(const PartPlan& plan) {
+    const SubConvolution& sub = plan.packed->part;
+    const std::int64_t rows = plan.packed->layout.output_rows;
+    const std::int64_t* table = plan.rows.data();
+    for (std::int64_t d = 0; d < sub[0].count(out_[0]); ++d) {
+      const std::int64_t depth = sub[0].begin + d * sub[0].step;
+      for (std::int64_t h = 0; h < sub[1].count(out_[1]); h += rows) {
+        const std::int64_t height = sub[1].begin + h * sub[1].step;
+        const std::int64_t output =
+            ((depth * out_[1] + height) * out_[2] + sub[2].begin) * weights_->geometry.out_channels;
+        units_.push_back(
+            {&plan, table, output, static_cast<std::size_t>(std::min(rows, sub[1].count(out_[1]) - h))});
+        table += plan.groups * depthwise::kStep;
+      }
+    }
+  }
+
+  // Units of all images and blocks, block by block.
+  void run_units(const RunArgs& args, std::size_t begin, std::size_t end) const {
+    const ConvGeometry& g = problem_.geometry;
+    const std::int64_t in_image = problem_.input[0] * problem_.input[1] * problem_.input[2] * g.in_channels;
+    const std::int64_t out_image = out_[0] * out_[1] * out_[2] * g.out_channels;
+    const std::size_t rows = units_.size() * static_cast<std::size_t>(problem_.batch);
+    depthwise::Args call = call_;
+    for (std::size_t u = begin; u < end; ++u) {
+      const std::size_t b = u / rows;
+      const std::size_t row = u % rows;
+      const auto n = static_cast<std::int64_t>(row / units_.size());
+      const RowUnit& unit = units_[row % units_.size()];
+      const std::size_t channel = weights_->blocks[b].channel;
+      call.image = static_cast<const std::uint8_t*>(args.input) + n * in_image + channel;
+      const std::int64_t output = n * out_image + unit.output + static_cast<std::int64_t>(channel);
+      set_part(call, *unit.part, b);
+      run_unit(args, unit, output, call);
+    }
+  }
+
+  void set_part(depthwise::Args& call, const PartPlan& plan, std::size_t b) const {
+    const DepthwiseBlock& block = weights_->blocks[b];
+    const SubConvolution& sub = plan.packed->part;
+    call.channels = block.channels;
+    call.pixels = block.pixels;
+    call.groups = plan.groups;
+    call.tap_shifts = plan.tap_shifts.data();
+    const std::size_t column_bytes = kernel_.block * depthwise::kStep / 4 / block.pixels;
+    call.stream_bytes = (plan.groups * plan.group_columns * column_bytes + 127) / 64 * 64;
+    call.group_columns = plan.group_columns;
+    call.packed_rows = static_cast<std::size_t>(plan.packed->layout.output_rows);
+    call.steps = plan.step_columns.size();
+    call.step_columns = plan.step_columns.data();
+    call.weights = weights_->values.data() + plan.packed->block_offsets[b];
+    call.output_step = sub[2].step * problem_.geometry.out_channels;
+    call.output_row_step = sub[1].step * out_[2] * problem_.geometry.out_channels;
+    const std::size_t lanes = b * kernel_.block;
+    call.epilogue.initial = plan.initial.data() + lanes;
+    call.epilogue.bias = bias_.data() + lanes;
+    call.epilogue.multiplier = multiplier_.data() + lanes;
+  }
+
+  void run_unit(const RunArgs& args, const RowUnit& unit, std::int64_t output, depthwise::Args& call) const {
+    AlignedBuffer<std::uint8_t>& memory = scratch();
+    const std::size_t bytes =
+        scratch_columns_ * kernel_.block * depthwise::kStep * kernel_.tap_bytes + 2 * depthwise::kSlack;
+    if (memory.size() < bytes) memory = AlignedBuffer<std::uint8_t>(bytes);
+    call.scratch = memory.data();
+    call.rows = unit.rows;
+    call.output_rows = unit.output_rows;
+    for (const Stretch& stretch : unit.part->stretches) {
+      const std::int64_t at = output + stretch.first * call.output_step;
+      call.runs = stretch.runs.data();
+      call.run_count = stretch.runs.size();
+      call.outputs = static_cast<std::size_t>(stretch.outputs);
+      call.output = static_cast<std::uint8_t*>(args.output) + at;
+      call.addend = args.addend ? static_cast<const std::uint8_t*>(args.addend) + at : nullptr;
+      kernel_.run(call);
     }
   }
 
@@ -272,13 +339,13 @@ class PreparedDepthwise final : public Prepared {
   const depthwise::Kernel& kernel_;
   ConvProblem problem_;
   Spatial out_;
-  std::vector<float> bias_;  // these two in lane order
+  std::vector<float> bias_;  // these two per lane of each block
   std::vector<float> multiplier_;
-  Epilogue epilogue_{};
-  std::vector<std::uint8_t> zeros_;  // one pixel of padding
+  std::vector<std::uint8_t> zeros_;
   std::vector<PartPlan> parts_;
-  std::size_t row_tasks_ = 0;
-  std::size_t ranges_ = 1;  // of channel blocks, per output row
+  std::vector<RowUnit> units_;       // of one image
+  std::size_t scratch_columns_ = 0;  // of the part that needs most
+  depthwise::Args call_{};           // what all calls have in common
 };
 
 }  // namespace

@@ -163,10 +163,6 @@ struct Avx2 {
     _mm256_storeu_si256(vectors + 2, _mm256_unpacklo_epi16(hi01, hi23));
     _mm256_storeu_si256(vectors + 3, _mm256_unpackhi_epi16(hi01, hi23));
   }
-  static Halves load_activations(const std::uint8_t* p) noexcept {
-    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
-  }
   static __m256 add_low_bytes(__m256 value, const std::uint8_t* p, std::int32_t zero_point,
                               float multiplier) noexcept {
     const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -190,6 +186,127 @@ struct Avx2 {
       _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), packed);
       std::memcpy(p, bytes, count);
     }
+  }
+
+  // Depthwise columns, see kernels/depthwise/depthwise.hpp. They are kept as words, for vpmaddwd: one stream
+  // of rows 0 and 1, one of rows 2 and 3. A vector of bytes holds 32 channels, or 16 of each of two pixels.
+  using Pixels = __m256i;
+  using Pairs = __m256i;  // 16-bit sums
+  struct Taps {
+    __m256i rows01, rows23;
+  };
+  static constexpr std::size_t kStreams = 8;
+  static constexpr std::size_t kTapBytes = 64;
+  static constexpr int kMostPixels = 2;
+
+  // The words of `count` bytes, at most 8, read as two that overlap.
+  static std::uint64_t load_word(const std::uint8_t* p, std::size_t count) noexcept {
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+    if (count >= 8) {
+      std::memcpy(&low, p, 8);
+    } else if (count >= 4) {
+      std::memcpy(&low, p, 4);
+      std::memcpy(&high, p + count - 4, 4);
+      low |= high << (count - 4) * 8;
+    } else if (count > 0) {
+      for (std::size_t i = count; i > 0; --i) low = low << 8 | p[i - 1];
+    }
+    return low;
+  }
+  static __m128i load_half(const std::uint8_t* p, std::size_t count) noexcept {
+    if (count >= 16) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const std::uint64_t low = load_word(p, count < 8 ? count : 8);
+    const std::uint64_t high = count > 8 ? load_word(p + 8, count - 8) : 0;
+    return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+  }
+  static void store_half(std::uint8_t* p, std::size_t count, __m128i bytes) noexcept {
+    if (count >= 16) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+    if (count >= 8) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+      bytes = _mm_unpackhi_epi64(bytes, bytes);
+      p += 8;
+      count -= 8;
+    }
+    auto word = static_cast<std::uint64_t>(_mm_cvtsi128_si64(bytes));
+    for (; count > 0; --count, word >>= 8) *p++ = static_cast<std::uint8_t>(word);
+  }
+
+  template <int Count>
+  static __m256i load_pixels(const std::uint8_t* p, std::int64_t step, std::size_t channels) noexcept {
+    if constexpr (Count == 1) {
+      if (channels >= 32) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+      return _mm256_set_m128i(channels > 16 ? load_half(p + 16, channels - 16) : _mm_setzero_si128(),
+                              load_half(p, channels));
+    }
+    return _mm256_set_m128i(load_half(p + step, channels), load_half(p, channels));
+  }
+  static __m256i flip(__m256i bytes) noexcept { return _mm256_xor_si256(bytes, _mm256_set1_epi8(-128)); }
+  /// Unpacking works within 128-bit lanes, so the channels come out in the order that packing undoes.
+  static void store_columns(const __m256i (&rows)[4], std::uint8_t* to, std::size_t stream_bytes) noexcept {
+    for (std::size_t pair = 0; pair < 2; ++pair, to += stream_bytes) {
+      const __m256i lo = _mm256_unpacklo_epi8(rows[2 * pair], rows[2 * pair + 1]);
+      const __m256i hi = _mm256_unpackhi_epi8(rows[2 * pair], rows[2 * pair + 1]);
+      const __m256i zero = _mm256_setzero_si256();
+      store(to, _mm256_unpacklo_epi8(lo, zero));
+      store(to + 2 * stream_bytes, _mm256_unpackhi_epi8(lo, zero));
+      store(to + 4 * stream_bytes, _mm256_unpacklo_epi8(hi, zero));
+      store(to + 6 * stream_bytes, _mm256_unpackhi_epi8(hi, zero));
+    }
+  }
+  static Taps load_column(const std::uint8_t* p, std::size_t stream_bytes) noexcept {
+    return {load(p), load(p + stream_bytes)};
+  }
+  static Taps load_taps(const std::int8_t* p) noexcept { return {load(p), load(p + 32)}; }
+  static __m256i dot_column(__m256i sum, const Taps& a, const Taps& w) noexcept {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a.rows01, w.rows01));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a.rows23, w.rows23));
+  }
+  /// Quarter `v` of the bytes, as columns hold it.
+  static __m256i widen(__m256i bytes, std::size_t v) noexcept {
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i half = v < 2 ? _mm256_unpacklo_epi8(bytes, zero) : _mm256_unpackhi_epi8(bytes, zero);
+    return v % 2 == 0 ? _mm256_unpacklo_epi16(half, zero) : _mm256_unpackhi_epi16(half, zero);
+  }
+  static __m256 add_widened(__m256 value, __m256i addend, std::int32_t zero_point,
+                            float multiplier) noexcept {
+    const __m256i centred = _mm256_sub_epi32(addend, _mm256_set1_epi32(zero_point));
+    return _mm256_add_ps(value, _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(multiplier)));
+  }
+  /// Limited to `hi`. NaN, and what is too low for an integer, becomes the lowest one.
+  static __m256i round_below(__m256 value, float hi) noexcept {
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_set1_ps(hi), value));
+  }
+  static __m256i pack_pairs(__m256i a, __m256i b) noexcept { return _mm256_packs_epi32(a, b); }
+  /// Adds the zero point, limits to `lo` and 255, and flips.
+  static __m256i pack_bytes(__m256i a, __m256i b, int zero_point, int lo, std::uint8_t flip) noexcept {
+    const __m256i z = _mm256_set1_epi16(static_cast<short>(zero_point));
+    const __m256i bytes = _mm256_packus_epi16(_mm256_adds_epi16(a, z), _mm256_adds_epi16(b, z));
+    return _mm256_xor_si256(_mm256_max_epu8(bytes, _mm256_set1_epi8(static_cast<char>(lo))),
+                            _mm256_set1_epi8(static_cast<char>(flip)));
+  }
+  /// The first `count` of `pixels` pixels; the others are unspecified.
+  static __m256i load_outputs(const std::uint8_t* p, std::int64_t step, std::size_t channels,
+                              std::size_t pixels, std::size_t count) noexcept {
+    return pixels == 1 ? load_pixels<1>(p, step, channels)
+                       : load_pixels<2>(p, count == 2 ? step : 0, channels);
+  }
+  static void store_outputs(__m256i bytes, std::uint8_t* p, std::int64_t step, std::size_t channels,
+                            std::size_t pixels, std::size_t count) noexcept {
+    if (channels >= 32) return store(p, bytes);
+    const __m128i upper = _mm256_extracti128_si256(bytes, 1);
+    store_half(p, channels, _mm256_castsi256_si128(bytes));
+    if (pixels == 1) {
+      if (channels > 16) store_half(p + 16, channels - 16, upper);
+    } else if (count == 2) {
+      store_half(p + step, channels, upper);
+    }
+  }
+
+ private:
+  static __m256i load(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static void store(std::uint8_t* p, __m256i value) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), value);
   }
 };
 

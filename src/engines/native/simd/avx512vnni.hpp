@@ -181,7 +181,6 @@ struct Avx512Vnni {
     _mm512_storeu_si512(to + 128, _mm512_unpacklo_epi16(hi01, hi23));
     _mm512_storeu_si512(to + 192, _mm512_unpackhi_epi16(hi01, hi23));
   }
-  static __m512i load_activations(const std::uint8_t* p) noexcept { return _mm512_loadu_si512(p); }
   static __m512 add_low_bytes(__m512 value, const std::uint8_t* p, std::int32_t zero_point,
                               float multiplier) noexcept {
     const __m512i bytes = _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(0xff));
@@ -197,6 +196,104 @@ struct Avx512Vnni {
     const __m512i s0 = _mm512_and_si512(_mm512_add_epi16(_mm512_packs_epi32(v[0], v[1]), z), low_byte);
     const __m512i s1 = _mm512_and_si512(_mm512_add_epi16(_mm512_packs_epi32(v[2], v[3]), z), low_byte);
     _mm512_mask_storeu_epi8(p, wide_mask(count), _mm512_packus_epi16(s0, s1));
+  }
+  // Depthwise columns, see kernels/depthwise/depthwise.hpp. A vector of bytes holds a block of channels, or
+  // half or a quarter of one of each of a few pixels, `step` bytes apart in memory.
+  using Pixels = __m512i;
+  using Pairs = __m512i;  // 16-bit sums
+  using Taps = __m512i;
+  static constexpr std::size_t kStreams = 4;
+  static constexpr std::size_t kTapBytes = 64;
+  static constexpr int kMostPixels = 4;
+
+  template <int Count>
+  static __m512i load_pixels(const std::uint8_t* p, std::int64_t step, std::size_t channels) noexcept {
+    if constexpr (Count == 1) return _mm512_maskz_loadu_epi8(wide_mask(channels), p);
+    const auto m = static_cast<__mmask32>(wide_mask(channels));
+    if constexpr (Count == 2) {
+      return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(m, p)),
+                                _mm256_maskz_loadu_epi8(m, p + step), 1);
+    }
+    const auto load = [&](std::int64_t i) {
+      return _mm_maskz_loadu_epi8(static_cast<__mmask16>(m), p + i * step);
+    };
+    __m512i v = _mm512_castsi128_si512(load(0));
+    v = _mm512_inserti32x4(v, load(1), 1);
+    v = _mm512_inserti32x4(v, load(2), 2);
+    return _mm512_inserti32x4(v, load(3), 3);
+  }
+  static __m512i flip(__m512i bytes) noexcept { return _mm512_xor_si512(bytes, _mm512_set1_epi8(-128)); }
+  /// Unpacking works within 128-bit lanes, so the channels come out in the order that packing undoes.
+  static void store_columns(const __m512i (&rows)[4], std::uint8_t* to, std::size_t stream_bytes) noexcept {
+    const __m512i lo01 = _mm512_unpacklo_epi8(rows[0], rows[1]);
+    const __m512i hi01 = _mm512_unpackhi_epi8(rows[0], rows[1]);
+    const __m512i lo23 = _mm512_unpacklo_epi8(rows[2], rows[3]);
+    const __m512i hi23 = _mm512_unpackhi_epi8(rows[2], rows[3]);
+    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(lo01, lo23));
+    _mm512_storeu_si512(to + stream_bytes, _mm512_unpackhi_epi16(lo01, lo23));
+    _mm512_storeu_si512(to + 2 * stream_bytes, _mm512_unpacklo_epi16(hi01, hi23));
+    _mm512_storeu_si512(to + 3 * stream_bytes, _mm512_unpackhi_epi16(hi01, hi23));
+  }
+  static __m512i load_column(const std::uint8_t* p, std::size_t) noexcept { return _mm512_loadu_si512(p); }
+  static __m512i load_taps(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
+  static __m512i dot_column(__m512i sum, __m512i a, __m512i w) noexcept {
+    return _mm512_dpbusd_epi32(sum, a, w);
+  }
+  /// Quarter `v` of the bytes, as columns hold it.
+  static __m512i widen(__m512i bytes, std::size_t v) noexcept {
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i half = v < 2 ? _mm512_unpacklo_epi8(bytes, zero) : _mm512_unpackhi_epi8(bytes, zero);
+    return v % 2 == 0 ? _mm512_unpacklo_epi16(half, zero) : _mm512_unpackhi_epi16(half, zero);
+  }
+  static __m512 add_widened(__m512 value, __m512i addend, std::int32_t zero_point,
+                            float multiplier) noexcept {
+    const __m512i centred = _mm512_sub_epi32(addend, _mm512_set1_epi32(zero_point));
+    return _mm512_add_ps(value, _mm512_mul_ps(_mm512_cvtepi32_ps(centred), _mm512_set1_ps(multiplier)));
+  }
+  /// Limited to `hi`. NaN, and what is too low for an integer, becomes the lowest one.
+  static __m512i round_below(__m512 value, float hi) noexcept {
+    return round(_mm512_min_ps(_mm512_set1_ps(hi), value));
+  }
+  static __m512i pack_pairs(__m512i a, __m512i b) noexcept { return _mm512_packs_epi32(a, b); }
+  /// Adds the zero point, limits to `lo` and 255, and flips.
+  static __m512i pack_bytes(__m512i a, __m512i b, int zero_point, int lo, std::uint8_t flip) noexcept {
+    const __m512i z = _mm512_set1_epi16(static_cast<short>(zero_point));
+    const __m512i bytes = _mm512_packus_epi16(_mm512_adds_epi16(a, z), _mm512_adds_epi16(b, z));
+    return _mm512_xor_si512(_mm512_max_epu8(bytes, _mm512_set1_epi8(static_cast<char>(lo))),
+                            _mm512_set1_epi8(static_cast<char>(flip)));
+  }
+  /// The first `count` of `pixels` pixels; the others are zero.
+  static __m512i load_outputs(const std::uint8_t* p, std::int64_t step, std::size_t channels,
+                              std::size_t pixels, std::size_t count) noexcept {
+    if (pixels == 1) return load_pixels<1>(p, step, channels);
+    const auto load = [&](std::size_t i) {
+      const __mmask32 m = i < count ? static_cast<__mmask32>(wide_mask(channels)) : 0;
+      return _mm256_maskz_loadu_epi8(m, p + static_cast<std::int64_t>(i) * step);
+    };
+    if (pixels == 2) return _mm512_inserti64x4(_mm512_castsi256_si512(load(0)), load(1), 1);
+    __m512i v = _mm512_castsi256_si512(load(0));
+    v = _mm512_inserti32x4(v, _mm256_castsi256_si128(load(1)), 1);
+    v = _mm512_inserti32x4(v, _mm256_castsi256_si128(load(2)), 2);
+    return _mm512_inserti32x4(v, _mm256_castsi256_si128(load(3)), 3);
+  }
+  static void store_outputs(__m512i bytes, std::uint8_t* p, std::int64_t step, std::size_t channels,
+                            std::size_t pixels, std::size_t count) noexcept {
+    // Pixels of whole parts of the vector, side by side in memory.
+    if (pixels == 1 || (channels * pixels == 64 && static_cast<std::size_t>(step) == channels)) {
+      _mm512_mask_storeu_epi8(p, wide_mask(channels * count), bytes);
+      return;
+    }
+    const auto m = static_cast<__mmask32>(wide_mask(channels));
+    if (pixels == 2) {
+      _mm256_mask_storeu_epi8(p, m, _mm512_castsi512_si256(bytes));
+      if (count == 2) _mm256_mask_storeu_epi8(p + step, m, _mm512_extracti64x4_epi64(bytes, 1));
+      return;
+    }
+    const auto few = static_cast<__mmask16>(m);
+    _mm_mask_storeu_epi8(p, few, _mm512_castsi512_si128(bytes));
+    if (count >= 2) _mm_mask_storeu_epi8(p + step, few, _mm512_extracti32x4_epi32(bytes, 1));
+    if (count >= 3) _mm_mask_storeu_epi8(p + 2 * step, few, _mm512_extracti32x4_epi32(bytes, 2));
+    if (count >= 4) _mm_mask_storeu_epi8(p + 3 * step, few, _mm512_extracti32x4_epi32(bytes, 3));
   }
 };
 

@@ -89,10 +89,6 @@ struct Scalar {
       to[4 * c + 3] = inside ? p3[c] ^ flip : 0;
     }
   }
-  static std::uint32_t load_activations(const std::uint8_t* p) noexcept {
-    return static_cast<std::uint32_t>(p[0]) | static_cast<std::uint32_t>(p[1]) << 8 |
-           static_cast<std::uint32_t>(p[2]) << 16 | static_cast<std::uint32_t>(p[3]) << 24;
-  }
   static float add_low_bytes(float value, const std::uint8_t* p, std::int32_t zero_point,
                              float multiplier) noexcept {
     return value + static_cast<float>(*p - zero_point) * multiplier;
@@ -100,6 +96,68 @@ struct Scalar {
   static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[4],
                           std::int32_t zero_point) noexcept {
     for (std::size_t c = 0; c < count; ++c) p[c] = static_cast<std::uint8_t>(v[c] + zero_point);
+  }
+
+  // Depthwise columns, see kernels/depthwise/depthwise.hpp: a block is four channels of one pixel.
+  struct Pixels {
+    std::uint8_t values[4];
+  };
+  struct Pairs {
+    std::int32_t values[2];
+  };
+  using Taps = Weights;
+  static constexpr std::size_t kStreams = 4;
+  static constexpr std::size_t kTapBytes = 4;
+  static constexpr int kMostPixels = 1;
+
+  template <int Count>
+  static Pixels load_pixels(const std::uint8_t* p, std::int64_t, std::size_t channels) noexcept {
+    Pixels bytes{};
+    for (std::size_t c = 0; c < channels; ++c) bytes.values[c] = p[c];
+    return bytes;
+  }
+  static Pixels flip(Pixels bytes) noexcept {
+    for (auto& value : bytes.values) value ^= 0x80;
+    return bytes;
+  }
+  static void store_columns(const Pixels (&rows)[4], std::uint8_t* to, std::size_t stream_bytes) noexcept {
+    for (std::size_t c = 0; c < 4; ++c) {
+      for (std::size_t t = 0; t < 4; ++t) to[c * stream_bytes + t] = rows[t].values[c];
+    }
+  }
+  static std::uint32_t load_column(const std::uint8_t* p, std::size_t) noexcept {
+    return static_cast<std::uint32_t>(p[0]) | static_cast<std::uint32_t>(p[1]) << 8 |
+           static_cast<std::uint32_t>(p[2]) << 16 | static_cast<std::uint32_t>(p[3]) << 24;
+  }
+  static Taps load_taps(const std::int8_t* p) noexcept { return {p}; }
+  static std::int32_t dot_column(std::int32_t sum, std::uint32_t a, Taps w) noexcept {
+    return dot(sum, a, w);
+  }
+  static std::int32_t widen(Pixels bytes, std::size_t v) noexcept { return bytes.values[v]; }
+  static float add_widened(float value, std::int32_t addend, std::int32_t zero_point,
+                           float multiplier) noexcept {
+    return value + static_cast<float>(addend - zero_point) * multiplier;
+  }
+  /// Limited to `hi` and far below any byte; NaN becomes the lowest.
+  static std::int32_t round_below(float value, float hi) noexcept {
+    return math::round_small(math::clamp_float(value, -1024.0F, hi));
+  }
+  static Pairs pack_pairs(std::int32_t a, std::int32_t b) noexcept { return {{a, b}}; }
+  static Pixels pack_bytes(Pairs a, Pairs b, int zero_point, int lo, std::uint8_t flip) noexcept {
+    Pixels bytes{};
+    for (std::size_t i = 0; i < 4; ++i) {
+      const std::int32_t value = (i < 2 ? a : b).values[i % 2] + zero_point;
+      bytes.values[i] = static_cast<std::uint8_t>((value > lo ? value : lo) ^ flip);
+    }
+    return bytes;
+  }
+  static Pixels load_outputs(const std::uint8_t* p, std::int64_t step, std::size_t channels, std::size_t,
+                             std::size_t) noexcept {
+    return load_pixels<1>(p, step, channels);
+  }
+  static void store_outputs(Pixels bytes, std::uint8_t* p, std::int64_t, std::size_t channels, std::size_t,
+                            std::size_t) noexcept {
+    for (std::size_t c = 0; c < channels; ++c) p[c] = bytes.values[c];
   }
 };
 

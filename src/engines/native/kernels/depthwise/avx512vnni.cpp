@@ -2,4 +2,4 @@
 
 #include "engines/native/kernels/depthwise/body.hpp"
 
-QCONV_DEFINE_DEPTHWISE(avx512vnni, simd::Avx512Vnni, 4, 64)
+QCONV_DEFINE_DEPTHWISE(avx512vnni, simd::Avx512Vnni, 8, 64, 4, 1)

@@ -4,15 +4,15 @@
 
 namespace qconv::engines::depthwise {
 
-#define QCONV_DEPTHWISE(isa, outputs, block) \
-  void qx8qs8_depthwise_##outputs##x##block##c4_##isa(const Args&) noexcept;
+#define QCONV_DEPTHWISE(isa, tile, block, pixels, tap_bytes) \
+  void qx8qs8_depthwise_##tile##x##block##c4_##isa(const Args&) noexcept;
 #include "engines/native/kernels/kernels.inc"
 
 std::span<const Kernel> kernels() {
   static constexpr auto kTable = std::to_array<Kernel>({
-#define QCONV_DEPTHWISE(isa, outputs, block)                            \
-  {Isa::isa, "qx8qs8_depthwise_" #outputs "x" #block "c4_" #isa, block, \
-   &qx8qs8_depthwise_##outputs##x##block##c4_##isa},
+#define QCONV_DEPTHWISE(isa, tile, block, pixels, tap_bytes)                  \
+  {Isa::isa,  "qx8qs8_depthwise_" #tile "x" #block "c4_" #isa, block, pixels, \
+   tap_bytes, &qx8qs8_depthwise_##tile##x##block##c4_##isa},
 #include "engines/native/kernels/kernels.inc"
   });
   return kTable;

@@ -2,4 +2,4 @@
 
 #include "engines/native/kernels/depthwise/body.hpp"
 
-QCONV_DEFINE_DEPTHWISE(scalar, simd::Scalar, 1, 4)
+QCONV_DEFINE_DEPTHWISE(scalar, simd::Scalar, 1, 4, 1, 1)
