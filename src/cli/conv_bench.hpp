@@ -26,8 +26,7 @@ class ConvBench {
 
  private:
   const engines::Engine* engine_;
-  // Aligned as tensors are.
-  AlignedBuffer<std::uint8_t> input_;
+  AlignedBuffer<std::uint8_t> input_;  // these three as tensors have them
   AlignedBuffer<std::uint8_t> addend_;
   AlignedBuffer<std::uint8_t> output_;
   std::shared_ptr<const engines::PackedWeights> packed_;

@@ -163,6 +163,8 @@ std::shared_ptr<const PackedDepthwise> pack_depthwise(const ConvGeometry& geomet
   const std::int64_t kernel_taps = geometry.taps();
   for (PackedDepthwisePart& p : packed->parts) {
     p.sums.resize(static_cast<std::size_t>(geometry.out_channels));
+    const std::size_t steps = p.layout.step_groups.size();
+    const auto rows = static_cast<std::size_t>(p.layout.output_rows);
     for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       std::int8_t* block = packed->values.data() + p.block_offsets[b];
       for (std::size_t lane = 0; lane < kernel.block; ++lane) {
@@ -172,12 +174,14 @@ std::shared_ptr<const PackedDepthwise> pack_depthwise(const ConvGeometry& geomet
         for (std::size_t i = 0; i < p.layout.taps.size(); ++i) {
           if (p.layout.taps[i] < 0) continue;
           const std::int8_t w = weights.values[channel * kernel_taps + p.layout.taps[i]];
+          const std::size_t step = i / depthwise::kStep / rows;
+          const std::size_t row = i / depthwise::kStep % rows;
           std::int8_t* to =
-              block + i / depthwise::kStep * row_bytes + tap_offset(kernel, lane, i % depthwise::kStep);
+              block + (row * steps + step) * row_bytes + tap_offset(kernel, lane, i % depthwise::kStep);
           to[0] = w;
           if (kernel.tap_bytes == 2) to[1] = static_cast<std::int8_t>(w < 0 ? -1 : 0);
           // Each output row has every tap once.
-          if (i / depthwise::kStep % static_cast<std::size_t>(p.layout.output_rows) == 0) sum += w;
+          if (row == 0) sum += w;
         }
         p.sums[static_cast<std::size_t>(channel)] = sum;
       }

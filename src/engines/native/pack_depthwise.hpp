@@ -42,7 +42,7 @@ struct DepthwiseBlock {
 };
 
 /// Weights in the order in which the depthwise kernels read them: per block of channels
-/// [step][output row][lane][4].
+/// [output row][step][lane][4].
 struct PackedDepthwise final : PackedWeights {
   ConvGeometry geometry;
   const depthwise::Kernel* kernel_row = nullptr;

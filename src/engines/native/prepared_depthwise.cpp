@@ -210,10 +210,9 @@ class PreparedDepthwise final : public Prepared {
   // How many outputs make a stretch.
   std::int64_t stretch_outputs(const PartPlan& plan, std::int64_t count,
                                const std::vector<std::int64_t>& extra) const {
-    constexpr std::int64_t kScratchBytes = 24 * 1024;
     constexpr std::int64_t kFewest = 16;
-    const auto column_bytes = static_cast<std::int64_t>(kernel_.block * depthwise::kStep * kernel_.tap_bytes);
-    const std::int64_t budget = kScratchBytes / (column_bytes * static_cast<std::int64_t>(plan.groups));
+    constexpr auto kColumns = static_cast<std::int64_t>(depthwise::kStreamColumns);
+    const std::int64_t budget = (kColumns - 1) / static_cast<std::int64_t>(plan.groups);
     std::int64_t sequences = 0;
     std::int64_t overlap = 0;
     for (const std::int64_t most : extra) {
@@ -301,10 +300,11 @@ class PreparedDepthwise final : public Prepared {
     call.pixels = block.pixels;
     call.groups = plan.groups;
     call.tap_shifts = plan.tap_shifts.data();
-    const std::size_t column_bytes = kernel_.block * depthwise::kStep / 4 / block.pixels;
-    call.stream_bytes = (plan.groups * plan.group_columns * column_bytes + 127) / 64 * 64;
+    call.column_bytes = kernel_.block * depthwise::kStep / 4 / block.pixels;
+    const std::size_t stream = plan.groups * plan.group_columns * call.column_bytes;
+    const std::size_t usual = depthwise::kStreamColumns * kernel_.block;
+    call.stream_bytes = stream + kernel_.block <= usual ? usual : (stream + 127) / 64 * 64;
     call.group_columns = plan.group_columns;
-    call.packed_rows = static_cast<std::size_t>(plan.packed->layout.output_rows);
     call.steps = plan.step_columns.size();
     call.step_columns = plan.step_columns.data();
     call.weights = weights_->values.data() + plan.packed->block_offsets[b];
@@ -318,8 +318,9 @@ class PreparedDepthwise final : public Prepared {
 
   void run_unit(const RunArgs& args, const RowUnit& unit, std::int64_t output, depthwise::Args& call) const {
     AlignedBuffer<std::uint8_t>& memory = scratch();
-    const std::size_t bytes =
-        scratch_columns_ * kernel_.block * depthwise::kStep * kernel_.tap_bytes + 2 * depthwise::kSlack;
+    const std::size_t streams = 4 * kernel_.tap_bytes;
+    const std::size_t columns = std::max(scratch_columns_, depthwise::kStreamColumns);
+    const std::size_t bytes = streams * (columns * kernel_.block + 128) + depthwise::kSlack;
     if (memory.size() < bytes) memory = AlignedBuffer<std::uint8_t>(bytes);
     call.scratch = memory.data();
     call.rows = unit.rows;

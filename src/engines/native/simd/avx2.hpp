@@ -196,6 +196,7 @@ struct Avx2 {
     __m256i rows01, rows23;
   };
   static constexpr std::size_t kStreams = 8;
+  static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
   static constexpr std::size_t kTapBytes = 64;
   static constexpr int kMostPixels = 2;
 
@@ -291,16 +292,16 @@ struct Avx2 {
     return pixels == 1 ? load_pixels<1>(p, step, channels)
                        : load_pixels<2>(p, count == 2 ? step : 0, channels);
   }
+  static void store_pixel(__m256i bytes, std::uint8_t* p, std::size_t channels) noexcept {
+    if (channels >= 32) return store(p, bytes);
+    store_half(p, channels, _mm256_castsi256_si128(bytes));
+    if (channels > 16) store_half(p + 16, channels - 16, _mm256_extracti128_si256(bytes, 1));
+  }
   static void store_outputs(__m256i bytes, std::uint8_t* p, std::int64_t step, std::size_t channels,
                             std::size_t pixels, std::size_t count) noexcept {
-    if (channels >= 32) return store(p, bytes);
-    const __m128i upper = _mm256_extracti128_si256(bytes, 1);
+    if (pixels == 1) return store_pixel(bytes, p, channels);
     store_half(p, channels, _mm256_castsi256_si128(bytes));
-    if (pixels == 1) {
-      if (channels > 16) store_half(p + 16, channels - 16, upper);
-    } else if (count == 2) {
-      store_half(p + step, channels, upper);
-    }
+    if (count == 2) store_half(p + step, channels, _mm256_extracti128_si256(bytes, 1));
   }
 
  private:

@@ -203,6 +203,7 @@ struct Avx512Vnni {
   using Pairs = __m512i;  // 16-bit sums
   using Taps = __m512i;
   static constexpr std::size_t kStreams = 4;
+  static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
   static constexpr std::size_t kTapBytes = 64;
   static constexpr int kMostPixels = 4;
 
@@ -275,6 +276,9 @@ struct Avx512Vnni {
     v = _mm512_inserti32x4(v, _mm256_castsi256_si128(load(1)), 1);
     v = _mm512_inserti32x4(v, _mm256_castsi256_si128(load(2)), 2);
     return _mm512_inserti32x4(v, _mm256_castsi256_si128(load(3)), 3);
+  }
+  static void store_pixel(__m512i bytes, std::uint8_t* p, std::size_t channels) noexcept {
+    _mm512_mask_storeu_epi8(p, wide_mask(channels), bytes);
   }
   static void store_outputs(__m512i bytes, std::uint8_t* p, std::int64_t step, std::size_t channels,
                             std::size_t pixels, std::size_t count) noexcept {

@@ -107,6 +107,7 @@ struct Scalar {
   };
   using Taps = Weights;
   static constexpr std::size_t kStreams = 4;
+  static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
   static constexpr std::size_t kTapBytes = 4;
   static constexpr int kMostPixels = 1;
 
@@ -155,9 +156,12 @@ struct Scalar {
                              std::size_t) noexcept {
     return load_pixels<1>(p, step, channels);
   }
+  static void store_pixel(Pixels bytes, std::uint8_t* p, std::size_t channels) noexcept {
+    for (std::size_t c = 0; c < channels; ++c) p[c] = bytes.values[c];
+  }
   static void store_outputs(Pixels bytes, std::uint8_t* p, std::int64_t, std::size_t channels, std::size_t,
                             std::size_t) noexcept {
-    for (std::size_t c = 0; c < channels; ++c) p[c] = bytes.values[c];
+    store_pixel(bytes, p, channels);
   }
 };
 

@@ -11,57 +11,88 @@ namespace {
 // channels.
 inline constexpr std::size_t kVectors = 4;
 
+// What a stretch of output rows has in common. A copy, since stores of bytes could change an Args.
+template <class V>
+struct Common {
+  explicit Common(const Args& args) noexcept
+      : e(args.epilogue),
+        channels(args.channels),
+        pixels(static_cast<std::int64_t>(args.pixels)),
+        steps(args.steps),
+        stream_bytes(args.stream_bytes),
+        step_columns(args.step_columns),
+        column_bytes(args.column_bytes),
+        weights(args.weights),
+        zero_point(args.epilogue.zero_point + args.output_flip),
+        lo(static_cast<int>(args.epilogue.lo) + zero_point),
+        flip(args.output_flip),
+        step(args.output_step),
+        row_step(args.output_row_step) {}
+
+  Epilogue e;
+  std::size_t channels;
+  std::int64_t pixels;
+  std::size_t steps;
+  std::size_t stream_bytes;
+  const std::size_t* step_columns;
+  std::size_t column_bytes;
+  const std::int8_t* weights;
+  int zero_point;  // of bytes without sign
+  int lo;
+  std::uint8_t flip;
+  std::int64_t step;
+  std::int64_t row_step;
+};
+
 // Sums `v` of a tile: `Rows` rows of `Width` neighbouring vectors of outputs, scaled and rounded. Steps is 0
 // where their number is known at run time only.
 template <class V, int Rows, int Width, int Steps, bool Add>
 [[gnu::always_inline]] inline void sum_tile(
-    const Args& args, std::size_t v, const std::uint8_t* columns,
+    const Common<V>& c, std::size_t v, const std::uint8_t* const* columns,
     const typename V::Pixels (&addends)[Add ? Rows : 1][Add ? Width : 1],
     typename V::Accumulator (&sums)[Rows][Width]) noexcept {
-  const Epilogue& e = args.epilogue;
-  const auto initial = V::load_sums(e.initial + v * V::kLanes);
+  const auto initial = V::load_sums(c.e.initial + v * V::kLanes);
   for (int r = 0; r < Rows; ++r) {
     for (int x = 0; x < Width; ++x) sums[r][x] = initial;
   }
-  const std::size_t step_taps = args.packed_rows * kVectors * V::kTapBytes;
-  const std::int8_t* weights = args.weights + v * V::kTapBytes;
-  columns += v * V::kStreams / kVectors * args.stream_bytes;
-  const std::size_t steps = Steps > 0 ? Steps : args.steps;
-  for (std::size_t j = 0; j < steps; ++j, weights += step_taps) {
-    const std::uint8_t* column = columns + args.step_columns[j] * column_bytes<V>(args);
+  const std::size_t steps = Steps > 0 ? Steps : c.steps;
+  const std::size_t stream_bytes = Steps > 0 ? V::kStreamBytes : c.stream_bytes;
+  const std::int8_t* weights = c.weights + v * V::kTapBytes;
+  for (std::size_t j = 0; j < steps; ++j) {
+    const std::uint8_t* column = (Steps > 0 ? columns[j] : columns[0] + c.step_columns[j] * c.column_bytes) +
+                                 v * V::kStreams / kVectors * stream_bytes;
     typename V::Taps taps[Rows];
-    for (int r = 0; r < Rows; ++r) {
-      taps[r] = V::load_taps(weights + static_cast<std::size_t>(r) * kVectors * V::kTapBytes);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      taps[r] = V::load_taps(weights + (r * steps + j) * kVectors * V::kTapBytes);
     }
-    for (int x = 0; x < Width; ++x, column += V::kLanes * kStep) {
-      const auto values = V::load_column(column, args.stream_bytes);
+    for (int x = 0; x < Width; ++x) {
+      const auto values =
+          V::load_column(column + static_cast<std::size_t>(x) * V::kLanes * kStep, stream_bytes);
       for (int r = 0; r < Rows; ++r) sums[r][x] = V::dot_column(sums[r][x], values, taps[r]);
     }
   }
-  const auto bias = V::load_floats(e.bias + v * V::kLanes);
-  const auto multiplier = V::load_floats(e.multiplier + v * V::kLanes);
+  const auto bias = V::load_floats(c.e.bias + v * V::kLanes);
+  const auto multiplier = V::load_floats(c.e.multiplier + v * V::kLanes);
   for (int r = 0; r < Rows; ++r) {
     for (int x = 0; x < Width; ++x) {
-      auto value = V::scale(sums[r][x], bias, e.bias_scale, multiplier);
+      auto value = V::scale(sums[r][x], bias, c.e.bias_scale, multiplier);
       if constexpr (Add) {
-        value = V::add_widened(value, V::widen(addends[r][x], v), e.addend_zero_point, e.addend_multiplier);
+        value =
+            V::add_widened(value, V::widen(addends[r][x], v), c.e.addend_zero_point, c.e.addend_multiplier);
       }
-      sums[r][x] = V::round_below(value, e.hi);
+      sums[r][x] = V::round_below(value, c.e.hi);
     }
   }
 }
 
-// `Rows` by `Width` vectors of outputs, from vector `first` on. What of them lies beyond the outputs is
-// computed from whatever the scratch holds, and not stored.
-template <class V, int Rows, int Width, int Steps, bool Add>
-void run_tile(const Args& args, std::size_t first) noexcept {
-  const std::uint8_t* columns = args.scratch + first * V::kLanes * kStep;
-  const auto pixels = static_cast<std::int64_t>(args.pixels);
-  const std::int64_t begin = static_cast<std::int64_t>(first) * pixels;
-  const std::int64_t left = static_cast<std::int64_t>(args.outputs) - begin;
-  const auto offset = [&](int r, int x) {
-    return r * args.output_row_step + (begin + x * pixels) * args.output_step;
-  };
+// `Rows` by `Width` vectors of outputs, of which `left` outputs along the width are there to be stored. What
+// lies beyond them is computed from whatever the scratch holds.
+template <class V, int Rows, int Width, int Steps, bool Add, bool OnePixel>
+[[gnu::always_inline]] inline void run_tile(const Common<V>& c, const std::uint8_t* const* columns,
+                                            std::int64_t left, const std::uint8_t* addend,
+                                            std::uint8_t* output) noexcept {
+  const std::int64_t pixels = OnePixel ? 1 : c.pixels;
+  const auto offset = [&](int r, int x) { return r * c.row_step + x * pixels * c.step; };
   const auto count = [&](int x) {
     return static_cast<std::size_t>(left - x * pixels < pixels ? left - x * pixels : pixels);
   };
@@ -70,49 +101,64 @@ void run_tile(const Args& args, std::size_t first) noexcept {
     for (int r = 0; r < Rows; ++r) {
       for (int x = 0; x < Width; ++x) {
         const int at = x * pixels < left ? x : 0;
-        addends[r][x] = V::load_outputs(args.addend + offset(r, at), args.output_step, args.channels,
-                                        args.pixels, count(at));
-        if (args.epilogue.addend_flip != 0) addends[r][x] = V::flip(addends[r][x]);
+        addends[r][x] = V::load_outputs(addend + offset(r, at), c.step, c.channels,
+                                        static_cast<std::size_t>(pixels), count(at));
+        if (c.e.addend_flip != 0) addends[r][x] = V::flip(addends[r][x]);
       }
     }
   }
   typename V::Accumulator a[Rows][Width];
   typename V::Accumulator b[Rows][Width];
   typename V::Pairs lower[Rows][Width];
-  sum_tile<V, Rows, Width, Steps, Add>(args, 0, columns, addends, a);
-  sum_tile<V, Rows, Width, Steps, Add>(args, 1, columns, addends, b);
+  sum_tile<V, Rows, Width, Steps, Add>(c, 0, columns, addends, a);
+  sum_tile<V, Rows, Width, Steps, Add>(c, 1, columns, addends, b);
   for (int r = 0; r < Rows; ++r) {
     for (int x = 0; x < Width; ++x) lower[r][x] = V::pack_pairs(a[r][x], b[r][x]);
   }
-  sum_tile<V, Rows, Width, Steps, Add>(args, 2, columns, addends, a);
-  sum_tile<V, Rows, Width, Steps, Add>(args, 3, columns, addends, b);
-  const int zero_point = args.epilogue.zero_point + args.output_flip;
-  const int lo = static_cast<int>(args.epilogue.lo) + zero_point;
-  for (int x = 0; x < Width && x * pixels < left; ++x) {
+  sum_tile<V, Rows, Width, Steps, Add>(c, 2, columns, addends, a);
+  sum_tile<V, Rows, Width, Steps, Add>(c, 3, columns, addends, b);
+#pragma GCC unroll 8
+  for (int x = 0; x < Width; ++x) {
+    if (x * pixels >= left) break;
     for (int r = 0; r < Rows; ++r) {
       const auto bytes =
-          V::pack_bytes(lower[r][x], V::pack_pairs(a[r][x], b[r][x]), zero_point, lo, args.output_flip);
-      V::store_outputs(bytes, args.output + offset(r, x), args.output_step, args.channels, args.pixels,
-                       count(x));
+          V::pack_bytes(lower[r][x], V::pack_pairs(a[r][x], b[r][x]), c.zero_point, c.lo, c.flip);
+      if constexpr (OnePixel) {
+        V::store_pixel(bytes, output + offset(r, x), c.channels);
+      } else {
+        V::store_outputs(bytes, output + offset(r, x), c.step, c.channels, static_cast<std::size_t>(pixels),
+                         count(x));
+      }
     }
   }
 }
 
-template <class V, int Tile, int Rows, int Steps, bool Add>
+template <class V, int Tile, int Rows, int Steps, bool Add, bool OnePixel>
 void run_rows(const Args& args) noexcept {
   constexpr int kWidth = Tile > Rows ? Tile / Rows : 1;
-  const std::size_t vectors = (args.outputs + args.pixels - 1) / args.pixels;
-  std::size_t x = 0;
-  for (; x + 1 < vectors; x += kWidth) run_tile<V, Rows, kWidth, Steps, Add>(args, x);
-  if (x < vectors) run_tile<V, Rows, 1, Steps, Add>(args, x);
+  const Common<V> c(args);
+  const std::uint8_t* columns[Steps > 0 ? Steps : 1] = {args.scratch};
+  for (int j = 0; j < Steps; ++j) columns[j] = args.scratch + args.step_columns[j] * c.column_bytes;
+  const std::int64_t tile = kWidth * (OnePixel ? 1 : c.pixels);
+  const std::uint8_t* addend = args.addend;
+  std::uint8_t* output = args.output;
+  for (auto left = static_cast<std::int64_t>(args.outputs); left > 0; left -= tile) {
+    run_tile<V, Rows, kWidth, Steps, Add, OnePixel>(c, columns, left, addend, output);
+    for (auto& column : columns) column += kWidth * V::kLanes * kStep;
+    if constexpr (Add) addend += tile * c.step;
+    output += tile * c.step;
+  }
 }
 
 template <class V, int Tile, int Rows, bool Add>
 void run_steps(const Args& args) noexcept {
   if constexpr (Rows <= 2) {
-    if (args.steps == 3) return run_rows<V, Tile, Rows, 3, Add>(args);
+    if (args.steps == 3 && args.stream_bytes == V::kStreamBytes) {
+      return args.pixels == 1 ? run_rows<V, Tile, Rows, 3, Add, true>(args)
+                              : run_rows<V, Tile, Rows, 3, Add, false>(args);
+    }
   }
-  run_rows<V, Tile, Rows, 0, Add>(args);
+  run_rows<V, Tile, Rows, 0, Add, false>(args);
 }
 
 template <class V, int Tile, bool Add>

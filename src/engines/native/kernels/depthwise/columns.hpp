@@ -6,12 +6,6 @@
 namespace qconv::engines::depthwise {
 namespace {
 
-/// A column takes this many bytes of each stream.
-template <class V>
-std::size_t column_bytes(const Args& args) noexcept {
-  return V::kLanes * kStep / args.pixels;
-}
-
 // Where the four rows of a group are, and how far apart their pixels: not at all in zero padding.
 struct Sources {
   const std::uint8_t* at[kStep];

@@ -19,6 +19,9 @@ namespace qconv::engines::depthwise {
 inline constexpr std::size_t kStep = 4;
 /// Output rows of one call.
 inline constexpr std::size_t kMostRows = 4;
+/// The usual distance of streams, in columns of one pixel: fixed, so that the kernels need not add it up, and
+/// odd, so that streams do not compete for the same lines of a cache.
+inline constexpr std::size_t kStreamColumns = 81;
 /// Bytes that a kernel may read and write past the end of a stream, and may read at Args::zeros.
 inline constexpr std::size_t kSlack = 1024;
 
@@ -46,14 +49,15 @@ struct Args {
   std::size_t run_count;
   std::uint8_t* scratch;            ///< the kernel's streams, aligned to 64
   std::size_t stream_bytes;         ///< from one stream to the next, without slack a multiple of 64
+  std::size_t column_bytes;         ///< of one column in one stream
   std::size_t group_columns;        ///< from one group to the next
   std::size_t outputs;              ///< along the width
-  std::size_t output_rows;          ///< 1 to packed_rows
+  std::size_t output_rows;          ///< 1 to kMostRows, at most the packed ones
   std::size_t packed_rows;          ///< how many rows there are weights for
   std::size_t steps;                ///< columns that one output reads
   const std::size_t* step_columns;  ///< [steps], the column that step j of output 0 reads; the next output
                                     ///< reads the next column
-  const std::int8_t* weights;       ///< [steps][packed_rows], each the taps of a block
+  const std::int8_t* weights;       ///< [packed rows][steps], each the taps of a block
   std::uint8_t* output;
   const std::uint8_t* addend;  ///< null when nothing is added
   std::int64_t output_step;    ///< bytes from an output, and an addend, to the next
