@@ -1,6 +1,7 @@
 #include "engines/native/prepared_depthwise.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include <fmt/format.h>
 
@@ -22,7 +23,7 @@ struct Stretch {
 // One sub-convolution of this problem.
 struct PartPlan {
   const PackedDepthwisePart* packed;
-  std::vector<std::int32_t> initial;  // accumulator start, per lane of each block
+  AlignedBuffer<std::int32_t> parameters;  // of each block, as Args::parameters
   std::size_t groups = 0;
   std::vector<std::int64_t> rows;  // [depth][height in steps of output_rows][groups][4], as Args::rows
   std::array<std::int64_t, 4> tap_shifts{};
@@ -54,12 +55,6 @@ class PreparedDepthwise final : public Prepared {
         kernel_(*weights_->kernel_row),
         problem_(problem),
         out_(problem.output()) {
-    bias_.resize(weights_->blocks.size() * kernel_.block);
-    multiplier_.resize(bias_.size(), 1.0F);
-    for_each_lane([&](std::size_t channel, std::size_t at) {
-      bias_[at] = r.bias[channel];
-      multiplier_[at] = r.multiplier[channel];
-    });
     zeros_.assign(depthwise::kSlack, static_cast<std::uint8_t>(r.input_zero_point));
     call_.epilogue = common_epilogue(problem, r);
     call_.zeros = zeros_.data();
@@ -107,12 +102,14 @@ class PreparedDepthwise final : public Prepared {
   }
 
  private:
-  // Calls f(channel, its index in arrays of whole blocks in lane order).
+  // Calls f(channel, block, lane).
   template <class F>
   void for_each_lane(const F& f) const {
-    for (std::size_t at = 0; at < weights_->blocks.size() * kernel_.block; ++at) {
-      const std::int64_t channel = weights_->channel(at / kernel_.block, at % kernel_.block);
-      if (channel >= 0) f(static_cast<std::size_t>(channel), at);
+    for (std::size_t b = 0; b < weights_->blocks.size(); ++b) {
+      for (std::size_t lane = 0; lane < kernel_.block; ++lane) {
+        const std::int64_t channel = weights_->channel(b, lane);
+        if (channel >= 0) f(static_cast<std::size_t>(channel), b, lane);
+      }
     }
   }
 
@@ -121,10 +118,14 @@ class PreparedDepthwise final : public Prepared {
     plan.packed = &part;
     // Modulo 2^32: the whole sum is exact, its terms need not be.
     const auto za = static_cast<std::uint32_t>(raw_zero_point(problem_.input_dtype, r.input_zero_point));
-    plan.initial.resize(bias_.size());
-    for_each_lane([&](std::size_t channel, std::size_t at) {
-      plan.initial[at] = static_cast<std::int32_t>(static_cast<std::uint32_t>(r.integer_bias[channel]) -
-                                                   za * static_cast<std::uint32_t>(part.sums[channel]));
+    plan.parameters = AlignedBuffer<std::int32_t>(weights_->blocks.size() * 3 * kernel_.block);
+    std::ranges::fill(plan.parameters.span(), 0);
+    for_each_lane([&](std::size_t channel, std::size_t block, std::size_t lane) {
+      std::int32_t* at = plan.parameters.data() + block * 3 * kernel_.block + lane;
+      at[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(r.integer_bias[channel]) -
+                                        za * static_cast<std::uint32_t>(part.sums[channel]));
+      at[kernel_.block] = std::bit_cast<std::int32_t>(r.bias[channel]);
+      at[2 * kernel_.block] = std::bit_cast<std::int32_t>(r.multiplier[channel]);
     });
     plan_rows(plan);
     if (part.layout.step_groups.empty()) {
@@ -300,20 +301,18 @@ class PreparedDepthwise final : public Prepared {
     call.pixels = block.pixels;
     call.groups = plan.groups;
     call.tap_shifts = plan.tap_shifts.data();
-    call.column_bytes = kernel_.block * depthwise::kStep / 4 / block.pixels;
-    const std::size_t stream = plan.groups * plan.group_columns * call.column_bytes;
+    const std::size_t streams = 4 * kernel_.tap_bytes;
+    call.column_bytes = kernel_.block * (block.pixels == 1 ? streams : 1) / block.pixels;
+    const std::size_t stream = plan.groups * plan.group_columns * call.column_bytes + kernel_.block;
     const std::size_t usual = depthwise::kStreamColumns * kernel_.block;
-    call.stream_bytes = stream + kernel_.block <= usual ? usual : (stream + 127) / 64 * 64;
+    call.stream_bytes = block.pixels == 1 ? kernel_.block : stream <= usual ? usual : (stream + 63) / 64 * 64;
     call.group_columns = plan.group_columns;
     call.steps = plan.step_columns.size();
     call.step_columns = plan.step_columns.data();
     call.weights = weights_->values.data() + plan.packed->block_offsets[b];
     call.output_step = sub[2].step * problem_.geometry.out_channels;
     call.output_row_step = sub[1].step * out_[2] * problem_.geometry.out_channels;
-    const std::size_t lanes = b * kernel_.block;
-    call.epilogue.initial = plan.initial.data() + lanes;
-    call.epilogue.bias = bias_.data() + lanes;
-    call.epilogue.multiplier = multiplier_.data() + lanes;
+    call.parameters = plan.parameters.data() + b * 3 * kernel_.block;
   }
 
   void run_unit(const RunArgs& args, const RowUnit& unit, std::int64_t output, depthwise::Args& call) const {
@@ -340,8 +339,6 @@ class PreparedDepthwise final : public Prepared {
   const depthwise::Kernel& kernel_;
   ConvProblem problem_;
   Spatial out_;
-  std::vector<float> bias_;  // these two per lane of each block
-  std::vector<float> multiplier_;
   std::vector<std::uint8_t> zeros_;
   std::vector<PartPlan> parts_;
   std::vector<RowUnit> units_;       // of one image

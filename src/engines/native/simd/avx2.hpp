@@ -263,6 +263,7 @@ struct Avx2 {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a.rows01, w.rows01));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a.rows23, w.rows23));
   }
+  static __m256 bit_floats(__m256i bits) noexcept { return _mm256_castsi256_ps(bits); }
   /// Quarter `v` of the bytes, as columns hold it.
   static __m256i widen(__m256i bytes, std::size_t v) noexcept {
     const __m256i zero = _mm256_setzero_si256();

@@ -240,6 +240,7 @@ struct Avx512Vnni {
   static __m512i dot_column(__m512i sum, __m512i a, __m512i w) noexcept {
     return _mm512_dpbusd_epi32(sum, a, w);
   }
+  static __m512 bit_floats(__m512i bits) noexcept { return _mm512_castsi512_ps(bits); }
   /// Quarter `v` of the bytes, as columns hold it.
   static __m512i widen(__m512i bytes, std::size_t v) noexcept {
     const __m512i zero = _mm512_setzero_si512();

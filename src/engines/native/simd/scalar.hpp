@@ -134,6 +134,7 @@ struct Scalar {
   static std::int32_t dot_column(std::int32_t sum, std::uint32_t a, Taps w) noexcept {
     return dot(sum, a, w);
   }
+  static float bit_floats(std::int32_t bits) noexcept { return __builtin_bit_cast(float, bits); }
   static std::int32_t widen(Pixels bytes, std::size_t v) noexcept { return bytes.values[v]; }
   static float add_widened(float value, std::int32_t addend, std::int32_t zero_point,
                            float multiplier) noexcept {

@@ -2,4 +2,4 @@
 
 #include "engines/native/kernels/depthwise/body.hpp"
 
-QCONV_DEFINE_DEPTHWISE(avx2, simd::Avx2, 4, 32, 2, 2)
+QCONV_DEFINE_DEPTHWISE(avx2, simd::Avx2, 2, 32, 2, 2)

@@ -10,12 +10,19 @@ namespace {
 // A block of channels is four vectors of sums, in the order in which packing them back to bytes restores the
 // channels.
 inline constexpr std::size_t kVectors = 4;
+// Wider tiles than this compute too much beyond the last output.
+inline constexpr int kMostWidth = 4;
+
+// From the columns of a vector of outputs to those of the next.
+template <class V, bool OnePixel>
+inline constexpr std::size_t kVectorStep = OnePixel ? kColumnBytes<V, 1> : V::kLanes* kStep;
 
 // What a stretch of output rows has in common. A copy, since stores of bytes could change an Args.
 template <class V>
 struct Common {
   explicit Common(const Args& args) noexcept
       : e(args.epilogue),
+        parameters(args.parameters),
         channels(args.channels),
         pixels(static_cast<std::int64_t>(args.pixels)),
         steps(args.steps),
@@ -30,6 +37,7 @@ struct Common {
         row_step(args.output_row_step) {}
 
   Epilogue e;
+  const std::int32_t* parameters;
   std::size_t channels;
   std::int64_t pixels;
   std::size_t steps;
@@ -46,17 +54,18 @@ struct Common {
 
 // Sums `v` of a tile: `Rows` rows of `Width` neighbouring vectors of outputs, scaled and rounded. Steps is 0
 // where their number is known at run time only.
-template <class V, int Rows, int Width, int Steps, bool Add>
+template <class V, int Rows, int Width, int Steps, bool Add, bool OnePixel>
 [[gnu::always_inline]] inline void sum_tile(
     const Common<V>& c, std::size_t v, const std::uint8_t* const* columns,
     const typename V::Pixels (&addends)[Add ? Rows : 1][Add ? Width : 1],
     typename V::Accumulator (&sums)[Rows][Width]) noexcept {
-  const auto initial = V::load_sums(c.e.initial + v * V::kLanes);
+  const auto initial = V::load_sums(c.parameters + v * V::kLanes);
   for (int r = 0; r < Rows; ++r) {
     for (int x = 0; x < Width; ++x) sums[r][x] = initial;
   }
   const std::size_t steps = Steps > 0 ? Steps : c.steps;
-  const std::size_t stream_bytes = Steps > 0 ? V::kStreamBytes : c.stream_bytes;
+  constexpr std::size_t kVector = V::kLanes * kStep;
+  const std::size_t stream_bytes = OnePixel ? kVector : Steps > 0 ? V::kStreamBytes : c.stream_bytes;
   const std::int8_t* weights = c.weights + v * V::kTapBytes;
   for (std::size_t j = 0; j < steps; ++j) {
     const std::uint8_t* column = (Steps > 0 ? columns[j] : columns[0] + c.step_columns[j] * c.column_bytes) +
@@ -67,12 +76,12 @@ template <class V, int Rows, int Width, int Steps, bool Add>
     }
     for (int x = 0; x < Width; ++x) {
       const auto values =
-          V::load_column(column + static_cast<std::size_t>(x) * V::kLanes * kStep, stream_bytes);
+          V::load_column(column + static_cast<std::size_t>(x) * kVectorStep<V, OnePixel>, stream_bytes);
       for (int r = 0; r < Rows; ++r) sums[r][x] = V::dot_column(sums[r][x], values, taps[r]);
     }
   }
-  const auto bias = V::load_floats(c.e.bias + v * V::kLanes);
-  const auto multiplier = V::load_floats(c.e.multiplier + v * V::kLanes);
+  const auto bias = V::bit_floats(V::load_sums(c.parameters + (kVectors + v) * V::kLanes));
+  const auto multiplier = V::bit_floats(V::load_sums(c.parameters + (2 * kVectors + v) * V::kLanes));
   for (int r = 0; r < Rows; ++r) {
     for (int x = 0; x < Width; ++x) {
       auto value = V::scale(sums[r][x], bias, c.e.bias_scale, multiplier);
@@ -110,13 +119,13 @@ template <class V, int Rows, int Width, int Steps, bool Add, bool OnePixel>
   typename V::Accumulator a[Rows][Width];
   typename V::Accumulator b[Rows][Width];
   typename V::Pairs lower[Rows][Width];
-  sum_tile<V, Rows, Width, Steps, Add>(c, 0, columns, addends, a);
-  sum_tile<V, Rows, Width, Steps, Add>(c, 1, columns, addends, b);
+  sum_tile<V, Rows, Width, Steps, Add, OnePixel>(c, 0, columns, addends, a);
+  sum_tile<V, Rows, Width, Steps, Add, OnePixel>(c, 1, columns, addends, b);
   for (int r = 0; r < Rows; ++r) {
     for (int x = 0; x < Width; ++x) lower[r][x] = V::pack_pairs(a[r][x], b[r][x]);
   }
-  sum_tile<V, Rows, Width, Steps, Add>(c, 2, columns, addends, a);
-  sum_tile<V, Rows, Width, Steps, Add>(c, 3, columns, addends, b);
+  sum_tile<V, Rows, Width, Steps, Add, OnePixel>(c, 2, columns, addends, a);
+  sum_tile<V, Rows, Width, Steps, Add, OnePixel>(c, 3, columns, addends, b);
 #pragma GCC unroll 8
   for (int x = 0; x < Width; ++x) {
     if (x * pixels >= left) break;
@@ -135,7 +144,8 @@ template <class V, int Rows, int Width, int Steps, bool Add, bool OnePixel>
 
 template <class V, int Tile, int Rows, int Steps, bool Add, bool OnePixel>
 void run_rows(const Args& args) noexcept {
-  constexpr int kWidth = Tile > Rows ? Tile / Rows : 1;
+  constexpr int kFit = Tile > Rows ? Tile / Rows : 1;
+  constexpr int kWidth = kFit < kMostWidth ? kFit : kMostWidth;
   const Common<V> c(args);
   const std::uint8_t* columns[Steps > 0 ? Steps : 1] = {args.scratch};
   for (int j = 0; j < Steps; ++j) columns[j] = args.scratch + args.step_columns[j] * c.column_bytes;
@@ -143,8 +153,11 @@ void run_rows(const Args& args) noexcept {
   const std::uint8_t* addend = args.addend;
   std::uint8_t* output = args.output;
   for (auto left = static_cast<std::int64_t>(args.outputs); left > 0; left -= tile) {
+    if (kWidth > 2 && 2 * left <= tile) {
+      return run_tile<V, Rows, (kWidth + 1) / 2, Steps, Add, OnePixel>(c, columns, left, addend, output);
+    }
     run_tile<V, Rows, kWidth, Steps, Add, OnePixel>(c, columns, left, addend, output);
-    for (auto& column : columns) column += kWidth * V::kLanes * kStep;
+    for (auto& column : columns) column += kWidth * kVectorStep<V, OnePixel>;
     if constexpr (Add) addend += tile * c.step;
     output += tile * c.step;
   }
@@ -153,12 +166,13 @@ void run_rows(const Args& args) noexcept {
 template <class V, int Tile, int Rows, bool Add>
 void run_steps(const Args& args) noexcept {
   if constexpr (Rows <= 2) {
-    if (args.steps == 3 && args.stream_bytes == V::kStreamBytes) {
-      return args.pixels == 1 ? run_rows<V, Tile, Rows, 3, Add, true>(args)
-                              : run_rows<V, Tile, Rows, 3, Add, false>(args);
+    if (args.steps == 3) {
+      if (args.pixels == 1) return run_rows<V, Tile, Rows, 3, Add, true>(args);
+      if (args.stream_bytes == V::kStreamBytes) return run_rows<V, Tile, Rows, 3, Add, false>(args);
     }
   }
-  run_rows<V, Tile, Rows, 0, Add, false>(args);
+  args.pixels == 1 ? run_rows<V, Tile, Rows, 0, Add, true>(args)
+                   : run_rows<V, Tile, Rows, 0, Add, false>(args);
 }
 
 template <class V, int Tile, bool Add>

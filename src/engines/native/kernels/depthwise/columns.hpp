@@ -6,6 +6,11 @@
 namespace qconv::engines::depthwise {
 namespace {
 
+// From a column to the next. Columns of one pixel lie together, a vector of each stream; those of several
+// pixels are parts of vectors, which outputs read at any column.
+template <class V, int Pixels>
+inline constexpr std::size_t kColumnBytes = V::kLanes* kStep*(Pixels == 1 ? V::kStreams : 1) / Pixels;
+
 // Where the four rows of a group are, and how far apart their pixels: not at all in zero padding.
 struct Sources {
   const std::uint8_t* at[kStep];
@@ -24,17 +29,17 @@ template <class V, int Pixels, bool Flip>
   V::store_columns(rows, to, stream_bytes);
 }
 
-// Evenly spaced columns. Loads pixels one by one, or, where they fill a vector of memory, `Together`.
+// Evenly spaced columns. Loads pixels one by one, or, where they fill a vector, `Together`.
 template <class V, int Pixels, bool Together, bool Flip>
 void interleave_evenly(Sources from, std::size_t count, const Args& args, std::uint8_t* to) noexcept {
   const std::size_t stream_bytes = args.stream_bytes;
   std::size_t i = 0;
-  for (; i + Pixels <= count; i += Pixels, to += V::kLanes * kStep) {
+  for (; i + Pixels <= count; i += Pixels, to += Pixels * kColumnBytes<V, Pixels>) {
     interleave<V, Together ? 1 : Pixels, Flip>(from, Together ? V::kLanes * kStep : args.channels,
                                                stream_bytes, to);
     for (std::size_t t = 0; t < kStep; ++t) from.at[t] += Pixels * from.step[t];
   }
-  for (; i < count; ++i, to += V::kLanes * kStep / Pixels) {
+  for (; i < count; ++i, to += kColumnBytes<V, Pixels>) {
     interleave<V, 1, Flip>(from, args.channels, stream_bytes, to);
     for (std::size_t t = 0; t < kStep; ++t) from.at[t] += from.step[t];
   }
@@ -44,7 +49,7 @@ void interleave_evenly(Sources from, std::size_t count, const Args& args, std::u
 // A single pixel's channels are the first lanes of the vector.
 template <class V, int Pixels, bool Flip>
 void interleave_columns(const Args& args) noexcept {
-  constexpr std::size_t kColumn = V::kLanes * kStep / Pixels;
+  constexpr std::size_t kColumn = kColumnBytes<V, Pixels>;
   for (std::size_t g = 0; g < args.groups; ++g) {
     const std::int64_t* rows = args.rows + g * kStep;
     std::uint8_t* group = args.scratch + g * args.group_columns * kColumn;
@@ -57,10 +62,10 @@ void interleave_columns(const Args& args) noexcept {
           from.at[t] = inside ? args.image + rows[t] + run->first + args.tap_shifts[t] : args.zeros;
           from.step[t] = inside ? run->step : 0;
         }
-        const auto step = static_cast<std::size_t>(run->step);
-        Pixels > 1 && step == args.channels&& step* Pixels == V::kLanes* kStep
-            ? interleave_evenly<V, Pixels, true, Flip>(from, run->count, args, to)
-            : interleave_evenly<V, Pixels, false, Flip>(from, run->count, args, to);
+        const bool together = args.channels * Pixels == V::kLanes * kStep &&
+                              (Pixels == 1 || run->step == static_cast<std::int64_t>(args.channels));
+        together ? interleave_evenly<V, Pixels, true, Flip>(from, run->count, args, to)
+                 : interleave_evenly<V, Pixels, false, Flip>(from, run->count, args, to);
         continue;
       }
       for (std::size_t i = 0; i < run->count; ++i, to += kColumn) {

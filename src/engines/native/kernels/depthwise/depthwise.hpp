@@ -48,7 +48,7 @@ struct Args {
   const Run* runs;                 ///< how the columns of each group are made
   std::size_t run_count;
   std::uint8_t* scratch;            ///< the kernel's streams, aligned to 64
-  std::size_t stream_bytes;         ///< from one stream to the next, without slack a multiple of 64
+  std::size_t stream_bytes;         ///< from one stream to the next: a vector where pixels is 1
   std::size_t column_bytes;         ///< of one column in one stream
   std::size_t group_columns;        ///< from one group to the next
   std::size_t outputs;              ///< along the width
@@ -62,8 +62,9 @@ struct Args {
   const std::uint8_t* addend;  ///< null when nothing is added
   std::int64_t output_step;    ///< bytes from an output, and an addend, to the next
   std::int64_t output_row_step;
-  std::uint8_t output_flip;  ///< 0x80 for signed output
-  Epilogue epilogue;         ///< without weight zero points
+  std::uint8_t output_flip;        ///< 0x80 for signed output
+  const std::int32_t* parameters;  ///< Epilogue's initial, bias and multiplier, a block each
+  Epilogue epilogue;               ///< its numbers; the arrays are null
 };
 
 using Function = void (*)(const Args& args) noexcept;
