@@ -106,5 +106,44 @@ TEST(Conformance, EverySizeAroundTheTiles) {
   }
 }
 
+// Depthwise convolutions: all that a vector's channels may be left over from, widths around its tiles and
+// stretches, heights around the rows that share columns, and every small kernel.
+TEST(Conformance, DepthwiseSizesAroundTheTiles) {
+  const auto check = [](std::int64_t channels, Spatial input, Spatial kernel, std::int64_t stride,
+                        PostOp post_op, DType dtype) {
+    ConvProblem p;
+    ConvGeometry& g = p.geometry;
+    g.ndim = 2;
+    g.kernel = kernel;
+    g.stride = {1, stride, stride};
+    g.padding_begin = g.padding_end = {0, kernel[1] / 2, kernel[2] / 2};
+    g.groups = g.in_channels = g.out_channels = channels;
+    p.input = input;
+    p.post_op = post_op;
+    p.input_dtype = p.output_dtype = dtype;
+    const auto seed = static_cast<std::uint64_t>(channels + input[2]);
+    expect_conformance(make_case(p, seed), seed);
+  };
+  for (std::int64_t channels = 2; channels <= 130; ++channels) {
+    check(channels, {1, 4, 7}, {1, 3, 3}, 1, PostOp::none, DType::quint8);
+    check(channels, {1, 5, 6}, {1, 3, 3}, 2, PostOp::add_relu, DType::qint8);
+  }
+  for (const std::int64_t channels : {12, 16, 32, 48, 70}) {
+    for (std::int64_t width = 1; width <= 19; ++width) {
+      check(channels, {1, width % 4 + 1, width}, {1, 3, 3}, 1, PostOp::none, DType::quint8);
+      check(channels, {1, width % 5 + 1, width}, {1, 3, 3}, 2, PostOp::relu, DType::quint8);
+      check(channels, {1, width % 3 + 1, width}, {1, 2, 3}, 3, PostOp::add, DType::quint8);
+      check(channels, {1, 1, 70 + width}, {1, 3, 3}, 1, PostOp::none, DType::quint8);
+      check(channels, {1, 2, 70 + width}, {1, 1, 5}, 2, PostOp::none, DType::quint8);
+    }
+    for (std::int64_t height = 1; height <= 7; ++height) {
+      for (std::int64_t width = 1; width <= 7; ++width) {
+        check(channels, {1, 9, 8}, {1, height, width}, 1, PostOp::none, DType::quint8);
+        check(channels, {1, 8, 9}, {1, height, width}, 2, PostOp::add, DType::qint8);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace qconv

@@ -67,6 +67,8 @@ class PreparedDepthwise final : public Prepared {
       parts_.push_back(plan_part(part, r));
       add_units(parts_.back());
     }
+    const std::size_t columns = std::max(scratch_columns_, depthwise::kStreamColumns);
+    scratch_bytes_ = 4 * kernel_.tap_bytes * (columns * kernel_.block + 128) + depthwise::kSlack;
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
@@ -281,16 +283,28 @@ class PreparedDepthwise final : public Prepared {
     const std::int64_t out_image = out_[0] * out_[1] * out_[2] * g.out_channels;
     const std::size_t rows = units_.size() * static_cast<std::size_t>(problem_.batch);
     depthwise::Args call = call_;
+    AlignedBuffer<std::uint8_t>& memory = scratch();
+    if (memory.size() < scratch_bytes_) memory = AlignedBuffer<std::uint8_t>(scratch_bytes_);
+    call.scratch = memory.data();
+    std::size_t b = begin / rows;
+    std::size_t row = begin % rows;
+    const PartPlan* part = nullptr;
     for (std::size_t u = begin; u < end; ++u) {
-      const std::size_t b = u / rows;
-      const std::size_t row = u % rows;
-      const auto n = static_cast<std::int64_t>(row / units_.size());
-      const RowUnit& unit = units_[row % units_.size()];
-      const std::size_t channel = weights_->blocks[b].channel;
-      call.image = static_cast<const std::uint8_t*>(args.input) + n * in_image + channel;
-      const std::int64_t output = n * out_image + unit.output + static_cast<std::int64_t>(channel);
-      set_part(call, *unit.part, b);
-      run_unit(args, unit, output, call);
+      const std::size_t n = row / units_.size();
+      const RowUnit& unit = units_[row - n * units_.size()];
+      if (part != unit.part) {
+        part = unit.part;
+        set_part(call, *part, b);
+      }
+      const auto image = static_cast<std::int64_t>(n);
+      const auto channel = static_cast<std::int64_t>(weights_->blocks[b].channel);
+      call.image = static_cast<const std::uint8_t*>(args.input) + image * in_image + channel;
+      run_unit(args, unit, image * out_image + unit.output + channel, call);
+      if (++row == rows) {
+        row = 0;
+        ++b;
+        part = nullptr;
+      }
     }
   }
 
@@ -316,12 +330,6 @@ class PreparedDepthwise final : public Prepared {
   }
 
   void run_unit(const RunArgs& args, const RowUnit& unit, std::int64_t output, depthwise::Args& call) const {
-    AlignedBuffer<std::uint8_t>& memory = scratch();
-    const std::size_t streams = 4 * kernel_.tap_bytes;
-    const std::size_t columns = std::max(scratch_columns_, depthwise::kStreamColumns);
-    const std::size_t bytes = streams * (columns * kernel_.block + 128) + depthwise::kSlack;
-    if (memory.size() < bytes) memory = AlignedBuffer<std::uint8_t>(bytes);
-    call.scratch = memory.data();
     call.rows = unit.rows;
     call.output_rows = unit.output_rows;
     for (const Stretch& stretch : unit.part->stretches) {
@@ -343,7 +351,8 @@ class PreparedDepthwise final : public Prepared {
   std::vector<PartPlan> parts_;
   std::vector<RowUnit> units_;       // of one image
   std::size_t scratch_columns_ = 0;  // of the part that needs most
-  depthwise::Args call_{};           // what all calls have in common
+  std::size_t scratch_bytes_ = 0;
+  depthwise::Args call_{};  // what all calls have in common
 };
 
 }  // namespace
