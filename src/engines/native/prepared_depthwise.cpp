@@ -67,18 +67,29 @@ class PreparedDepthwise final : public Prepared {
       parts_.push_back(plan_part(part, r));
       add_units(parts_.back());
     }
+    constexpr std::int64_t kBandBytes = 256 * 1024;
+    bands_ = static_cast<std::size_t>((problem.input_sizes().numel() + problem.output_sizes().numel()) /
+                                      kBandBytes);
     const std::size_t columns = std::max(scratch_columns_, depthwise::kStreamColumns);
     scratch_bytes_ = 4 * kernel_.tap_bytes * (columns * kernel_.block + 128) + depthwise::kSlack;
   }
 
+  // Tasks are bands of rows, so that threads write to no common cache line, and blocks of channels only where
+  // there are too few rows. A band stays in the second-level cache for all blocks.
   void run(const RunArgs& args, ThreadPool& pool) const override {
-    const std::size_t units =
-        units_.size() * static_cast<std::size_t>(problem_.batch) * weights_->blocks.size();
     constexpr std::size_t kTasksPerThread = 4;
     const auto threads = static_cast<std::size_t>(pool.num_threads());
-    const std::size_t tasks = std::min(threads == 1 ? 1 : threads * kTasksPerThread, units);
-    parallel_for(pool, tasks, problem_.multiply_adds(), [&](std::size_t task) {
-      run_units(args, task * units / tasks, (task + 1) * units / tasks);
+    const std::size_t rows = units_.size() * static_cast<std::size_t>(problem_.batch);
+    const std::size_t blocks = weights_->blocks.size();
+    const std::size_t fewest = threads == 1 ? 1 : threads * kTasksPerThread;
+    const std::size_t bands = std::min(std::max(fewest, bands_), rows);
+    const std::size_t ranges = bands == 0 ? 1 : std::min((fewest - 1) / bands + 1, blocks);
+    parallel_for(pool, bands * ranges, problem_.multiply_adds(), [&](std::size_t task) {
+      const std::size_t band = task / ranges;
+      const std::size_t range = task % ranges;
+      for (std::size_t b = range * blocks / ranges; b < (range + 1) * blocks / ranges; ++b) {
+        run_units(args, b, band * rows / bands, (band + 1) * rows / bands);
+      }
     });
   }
 
@@ -276,20 +287,18 @@ class PreparedDepthwise final : public Prepared {
     }
   }
 
-  // Units of all images and blocks, block by block.
-  void run_units(const RunArgs& args, std::size_t begin, std::size_t end) const {
+  // Units of all images, for one block.
+  void run_units(const RunArgs& args, std::size_t b, std::size_t begin, std::size_t end) const {
     const ConvGeometry& g = problem_.geometry;
     const std::int64_t in_image = problem_.input[0] * problem_.input[1] * problem_.input[2] * g.in_channels;
     const std::int64_t out_image = out_[0] * out_[1] * out_[2] * g.out_channels;
-    const std::size_t rows = units_.size() * static_cast<std::size_t>(problem_.batch);
+    const auto channel = static_cast<std::int64_t>(weights_->blocks[b].channel);
     depthwise::Args call = call_;
     AlignedBuffer<std::uint8_t>& memory = scratch();
     if (memory.size() < scratch_bytes_) memory = AlignedBuffer<std::uint8_t>(scratch_bytes_);
     call.scratch = memory.data();
-    std::size_t b = begin / rows;
-    std::size_t row = begin % rows;
     const PartPlan* part = nullptr;
-    for (std::size_t u = begin; u < end; ++u) {
+    for (std::size_t row = begin; row < end; ++row) {
       const std::size_t n = row / units_.size();
       const RowUnit& unit = units_[row - n * units_.size()];
       if (part != unit.part) {
@@ -297,14 +306,8 @@ class PreparedDepthwise final : public Prepared {
         set_part(call, *part, b);
       }
       const auto image = static_cast<std::int64_t>(n);
-      const auto channel = static_cast<std::int64_t>(weights_->blocks[b].channel);
       call.image = static_cast<const std::uint8_t*>(args.input) + image * in_image + channel;
       run_unit(args, unit, image * out_image + unit.output + channel, call);
-      if (++row == rows) {
-        row = 0;
-        ++b;
-        part = nullptr;
-      }
     }
   }
 
@@ -352,6 +355,7 @@ class PreparedDepthwise final : public Prepared {
   std::vector<RowUnit> units_;       // of one image
   std::size_t scratch_columns_ = 0;  // of the part that needs most
   std::size_t scratch_bytes_ = 0;
+  std::size_t bands_ = 0;   // of rows, at least
   depthwise::Args call_{};  // what all calls have in common
 };
 
