@@ -78,7 +78,8 @@ class PreparedDepthwise final : public Prepared {
   // there are too few rows. A band stays in the second-level cache for all blocks.
   void run(const RunArgs& args, ThreadPool& pool) const override {
     constexpr std::size_t kTasksPerThread = 4;
-    const auto threads = static_cast<std::size_t>(pool.num_threads());
+    const bool small = problem_.multiply_adds() < kSmallWork;  // then all runs on this thread
+    const auto threads = small ? 1 : static_cast<std::size_t>(pool.num_threads());
     const std::size_t rows = units_.size() * static_cast<std::size_t>(problem_.batch);
     const std::size_t blocks = weights_->blocks.size();
     const std::size_t fewest = threads == 1 ? 1 : threads * kTasksPerThread;
