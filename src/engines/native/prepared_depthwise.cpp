@@ -95,24 +95,12 @@ class PreparedDepthwise final : public Prepared {
   }
 
   std::string explain() const override {
-    std::int64_t outputs = 0;
-    std::int64_t columns = 0;
-    for (const PartPlan& part : parts_) {
-      const Phase& width = part.packed->part[2];
-      const std::int64_t longest = std::min(stretch(part), part.counts[2]);
-      outputs = std::max(outputs, longest);
-      if (width.offsets.empty()) continue;
-      const auto [least, most] = std::minmax_element(width.offsets.begin(), width.offsets.end());
-      columns = std::max(
-          columns, part.packed->layout.column_rows * ((longest - 1) * width.stride + *most - *least + 1));
-    }
-    const std::size_t bytes =
-        static_cast<std::size_t>(columns) * depthwise::kStep * (kernel_.block + sizeof(void*));
     return fmt::format(
-        "{} channels a block; {} tasks: a row in stretches of {} x 1/{} of {} blocks; {} parts; {}; {} bytes "
-        "of scratch",
-        kernel_.block, row_tasks_ * ranges_, outputs, ranges_, weights_->blocks, parts_.size(),
-        problem_.multiply_adds() < kSmallWork ? "one thread" : "all threads", bytes);
+        "{} blocks of {} channels x {} rows of tiles; bands of {} bytes; {}; {} bytes of scratch",
+        weights_->blocks, kernel_.block, units_.size() * static_cast<std::size_t>(problem_.batch),
+        (problem_.input_sizes().numel() + problem_.output_sizes().numel()) /
+            static_cast<std::int64_t>(std::max<std::size_t>(bands_, 1)),
+        problem_.multiply_adds() < kSmallWork ? "one thread" : "all threads", scratch_bytes_);
   }
 
  private:
