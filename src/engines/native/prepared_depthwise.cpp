@@ -97,7 +97,7 @@ class PreparedDepthwise final : public Prepared {
   std::string explain() const override {
     return fmt::format(
         "{} blocks of {} channels x {} rows of tiles; bands of {} bytes; {}; {} bytes of scratch",
-        weights_->blocks, kernel_.block, units_.size() * static_cast<std::size_t>(problem_.batch),
+        weights_->blocks.size(), kernel_.block, units_.size() * static_cast<std::size_t>(problem_.batch),
         (problem_.input_sizes().numel() + problem_.output_sizes().numel()) /
             static_cast<std::int64_t>(std::max<std::size_t>(bands_, 1)),
         problem_.multiply_adds() < kSmallWork ? "one thread" : "all threads", scratch_bytes_);
