@@ -82,7 +82,8 @@ class PreparedIgemm final : public Prepared {
       : weights_(std::move(weights)),
         problem_(problem),
         signed_(problem.input_dtype == DType::qint8),
-        input_zero_point_(raw_zero_point(problem.input_dtype, r.input_zero_point)) {
+        input_bias_(weights_->blocks.front().kernel->input_bias),
+        input_zero_point_(raw_zero_point(problem.input_dtype, r.input_zero_point) + input_bias_) {
     bias_ = filled(weights_->lanes, 0.0F);
     multiplier_ = filled(weights_->lanes, 1.0F);
     if (!weights_->zero_points.empty()) zero_points_ = filled(weights_->lanes, 0);
@@ -357,7 +358,7 @@ class PreparedIgemm final : public Prepared {
     const std::uint8_t* const* pixels = scratch().pixels.data() + tile.first_pixel;
     for (std::size_t i = 0; i < tile.taps * tile.rows; ++i) {
       const std::uint8_t* p = pixels[i] + group_offset + tile.input_shift;
-      std::int32_t sum = 0;
+      auto sum = static_cast<std::int32_t>(channels) * input_bias_;
       for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
       sums[i % tile.rows] += sum;
     }
@@ -366,7 +367,8 @@ class PreparedIgemm final : public Prepared {
   std::shared_ptr<const PackedIgemm> weights_;
   ConvProblem problem_;
   bool signed_;
-  std::int32_t input_zero_point_;  // as the kernels read the input, unsigned
+  std::int32_t input_bias_;
+  std::int32_t input_zero_point_;  // as the kernels read the input
   AlignedBuffer<float> bias_;      // these three per lane
   AlignedBuffer<float> multiplier_;
   AlignedBuffer<std::int32_t> zero_points_;  // empty when all are 0

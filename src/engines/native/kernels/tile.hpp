@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engines/native/kernels/igemm/igemm.hpp"
+#include "engines/native/kernels/signed_bytes.hpp"
 #include "engines/native/kernels/unrolled.hpp"
 
 /// A tile of sums in registers and what becomes of it, over the vector type V of an instruction set

@@ -15,6 +15,7 @@ namespace {
 /// is exact for any bytes; vpmaddubsw would saturate.
 struct Avx2 {
   static constexpr std::size_t kLanes = 8;
+  static constexpr bool kSignedBytes = false;
   struct Halves {
     __m256i even, odd;
   };
@@ -33,17 +34,16 @@ struct Avx2 {
     const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
   }
-  /// Activations are unsigned; signed ones become so by adding 128, which the input zero point counts, too.
-  template <bool Signed>
+  template <bool Flip>
   static Halves broadcast(std::uint32_t word) noexcept {
-    const __m256i a = _mm256_set1_epi32(static_cast<int>(Signed ? word ^ 0x80808080U : word));
+    const __m256i a = _mm256_set1_epi32(static_cast<int>(Flip ? word ^ 0x80808080U : word));
     return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
   }
   // Grouped: a block of channels as it is in memory, and its bytes spread to the lanes that want them.
-  template <bool Signed>
+  template <bool Flip>
   static __m256i load_pixel(const std::uint8_t* p, std::size_t count) noexcept {
     const __m256i a = load_bytes(p, count);
-    return Signed ? _mm256_xor_si256(a, _mm256_set1_epi8(static_cast<char>(0x80))) : a;
+    return Flip ? _mm256_xor_si256(a, _mm256_set1_epi8(static_cast<char>(0x80))) : a;
   }
   static __m256i load_positions(const std::uint8_t* p) noexcept {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

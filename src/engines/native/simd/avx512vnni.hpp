@@ -14,6 +14,7 @@ namespace {
 /// 16 lanes; vpdpbusd sums 4 products exactly.
 struct Avx512Vnni {
   static constexpr std::size_t kLanes = 16;
+  static constexpr bool kSignedBytes = false;
   using Accumulator = __m512i;
   using Weights = __m512i;
   using Bytes = __m512i;
@@ -24,17 +25,16 @@ struct Avx512Vnni {
   static void store_sums(std::int32_t* p, __m512i sums) noexcept { _mm512_storeu_si512(p, sums); }
   static __m512 load_floats(const float* p) noexcept { return _mm512_loadu_ps(p); }
   static __m512i load_weights(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
-  /// Activations are unsigned; signed ones become so by adding 128, which the input zero point counts, too.
-  template <bool Signed>
+  template <bool Flip>
   static __m512i broadcast(std::uint32_t word) noexcept {
     const __m512i a = _mm512_set1_epi32(static_cast<int>(word));
-    return Signed ? _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80))) : a;
+    return Flip ? _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80))) : a;
   }
   // Grouped: a block of channels as it is in memory, and its bytes spread to the lanes that want them.
-  template <bool Signed>
+  template <bool Flip>
   static __m512i load_pixel(const std::uint8_t* p, std::size_t count) noexcept {
     const __m512i a = count >= 64 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8(wide_mask(count), p);
-    return Signed ? _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80))) : a;
+    return Flip ? _mm512_xor_si512(a, _mm512_set1_epi8(static_cast<char>(0x80))) : a;
   }
   static __m512i load_positions(const std::uint8_t* p) noexcept {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

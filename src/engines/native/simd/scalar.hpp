@@ -12,6 +12,7 @@ namespace {
 /// One lane, in plain C++: what runs where no other instruction set does.
 struct Scalar {
   static constexpr std::size_t kLanes = 1;
+  static constexpr bool kSignedBytes = false;  // whether dot() multiplies signed activations
   using Accumulator = std::int32_t;
   struct Weights {
     const std::int8_t* p;
@@ -21,10 +22,11 @@ struct Scalar {
   static void store_sums(std::int32_t* p, std::int32_t sum) noexcept { *p = sum; }
   static float load_floats(const float* p) noexcept { return *p; }
   static Weights load_weights(const std::int8_t* p) noexcept { return {p}; }
-  /// Activations are unsigned; signed ones become so by adding 128, which the input zero point counts, too.
-  template <bool Signed>
+  /// Flip: the bytes are of the other kind and become unsigned by adding 128, which the zero point counts,
+  /// too.
+  template <bool Flip>
   static std::uint32_t broadcast(std::uint32_t word) noexcept {
-    return Signed ? word ^ 0x80808080U : word;
+    return Flip ? word ^ 0x80808080U : word;
   }
   static std::int32_t dot(std::int32_t sum, std::uint32_t a, Weights w) noexcept {
     std::uint32_t total = static_cast<std::uint32_t>(sum);  // wraps where the exact sum does not

@@ -23,8 +23,9 @@ void run_tiles(const Args& args) noexcept {
     const std::uint8_t* const* pixels = args.pixels;
     for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
       typename V::Bytes bytes[Rows];
-      unrolled<Rows>(
-          QCONV_EACH(r) { bytes[r] = V::template load_pixel<Signed>(pixels[r] + offset, args.columns); });
+      unrolled<Rows>(QCONV_EACH(r) {
+        bytes[r] = V::template load_pixel<Signed != V::kSignedBytes>(pixels[r] + offset, args.columns);
+      });
       const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
       const std::uint8_t* spread = args.spread;
       for (std::size_t s = 0; s < args.steps;
@@ -64,6 +65,7 @@ void run(const Args& args) noexcept {
 #define QCONV_DEFINE_GROUPED(isa, V, rows, columns)                             \
   namespace qconv::engines::igemm {                                             \
   static_assert((columns) == 4 * V::kLanes);                                    \
+  static_assert(V::kSignedBytes == signed_bytes::isa);                          \
   void qu8qs8_grouped_##rows##x##columns##c4_##isa(const Args& args) noexcept { \
     grouped::run<V, rows, false>(args);                                         \
   }                                                                             \

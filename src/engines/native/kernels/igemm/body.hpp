@@ -23,7 +23,7 @@ template <class V, bool Signed, int Rows, int Vectors, class Word>
   typename V::Weights w[Vectors];
   unrolled<Vectors>(QCONV_EACH(v) { w[v] = V::load_weights(weights + v * V::kLanes * kStep); });
   unrolled<Rows>(QCONV_EACH(r) {
-    const auto a = V::template broadcast<Signed>(word(r));
+    const auto a = V::template broadcast<Signed != V::kSignedBytes>(word(r));
     unrolled<Vectors>(QCONV_EACH(v) { tile.sums[r][v] = V::dot(tile.sums[r][v], a, w[v]); });
   });
 }
@@ -71,6 +71,7 @@ void run(const Args& args) noexcept {
 #define QCONV_DEFINE_IGEMM(isa, V, rows, columns, vectors)                    \
   namespace qconv::engines::igemm {                                           \
   static_assert((columns) == (vectors)*V::kLanes);                            \
+  static_assert(V::kSignedBytes == signed_bytes::isa);                        \
   void qu8qs8_igemm_##rows##x##columns##c4_##isa(const Args& args) noexcept { \
     run<V, rows, vectors, false>(args);                                       \
   }                                                                           \

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engines/native/kernels/signed_bytes.hpp"
+
 namespace qconv::engines::igemm {
 
 #define QCONV_TILE(family, isa, rows, columns)                               \
@@ -22,6 +24,7 @@ std::span<const Kernel> kernels() {
    rows,                                                         \
    columns,                                                      \
    vectors,                                                      \
+   signed_bytes::isa ? -128 : 0,                                 \
    &qu8qs8_##family##_##rows##x##columns##c4_##isa,              \
    &qs8qs8_##family##_##rows##x##columns##c4_##isa},
 #define QCONV_IGEMM(isa, rows, columns, vectors) QCONV_TILE(igemm, false, isa, rows, columns, vectors)

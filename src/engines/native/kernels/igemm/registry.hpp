@@ -13,13 +13,14 @@ namespace qconv::engines::igemm {
 /// One row of kernels.inc, with its functions.
 struct Kernel {
   Isa isa;
-  const char* name;       ///< "qx8qs8_igemm_6x64c4_avx512vnni"; x stands for u (quint8 input) and s (qint8)
-  bool grouped;           ///< of the grouped family
-  std::size_t rows;       ///< most output pixels of a tile
-  std::size_t columns;    ///< most output channels of a tile
-  std::size_t vectors;    ///< registers that hold them
-  Function run_unsigned;  ///< for quint8 input
-  Function run_signed;    ///< for qint8 input
+  const char* name;         ///< "qx8qs8_igemm_6x64c4_avx512vnni"; x stands for u (quint8 input) and s (qint8)
+  bool grouped;             ///< of the grouped family
+  std::size_t rows;         ///< most output pixels of a tile
+  std::size_t columns;      ///< most output channels of a tile
+  std::size_t vectors;      ///< registers that hold them
+  std::int32_t input_bias;  ///< what its bytes are above unsigned ones: -128 when it multiplies signed ones
+  Function run_unsigned;    ///< for quint8 input
+  Function run_signed;      ///< for qint8 input
 
   std::size_t lanes() const noexcept { return columns / vectors; }
   /// Where a column of a block is packed, counted in columns.
