@@ -189,7 +189,10 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
   const bool zero_points =
       std::any_of(weights.zero_points.begin(), weights.zero_points.end(), [](auto z) { return z != 0; });
   if (zero_points) packed->zero_points.assign(weights.zero_points.begin(), weights.zero_points.end());
-  const bool grouped = !kernels.grouped.empty() && suits_grouped(geometry, zero_points);
+  // A group that fills a block is better off without shuffles.
+  const bool grouped =
+      !kernels.grouped.empty() && suits_grouped(geometry, zero_points) &&
+      geometry.out_channels_per_group() < static_cast<std::int64_t>(kernels.grouped.front().columns);
   if (grouped) {
     cut_grouped_blocks(*packed, kernels.grouped.front());
     fill_spread(*packed);

@@ -4,7 +4,7 @@
 
 /// The order of channels in a block of four vectors of 32-bit lanes. Packing the four to bytes works within
 /// 128-bit lanes; with this order of channels in, the bytes come out in memory order, and one store writes
-/// the block.
+/// the block. Where a vector is 128 bits wide, that is the order of memory.
 namespace qconv::engines {
 
 /// The channel that lane i of the block (counted through the four vectors) holds.

@@ -9,5 +9,6 @@ namespace qconv::engines::signed_bytes {
 constexpr bool scalar = false;
 constexpr bool avx2 = false;
 constexpr bool avx512vnni = false;
+constexpr bool neondot = true;
 
 }  // namespace qconv::engines::signed_bytes

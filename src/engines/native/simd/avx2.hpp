@@ -16,6 +16,7 @@ namespace {
 struct Avx2 {
   static constexpr std::size_t kLanes = 8;
   static constexpr bool kSignedBytes = false;
+  static constexpr int kSteps = 1;  // that a vector of activations holds
   struct Halves {
     __m256i even, odd;
   };

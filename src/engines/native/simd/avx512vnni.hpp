@@ -15,6 +15,7 @@ namespace {
 struct Avx512Vnni {
   static constexpr std::size_t kLanes = 16;
   static constexpr bool kSignedBytes = false;
+  static constexpr int kSteps = 1;  // that a vector of activations holds
   using Accumulator = __m512i;
   using Weights = __m512i;
   using Bytes = __m512i;

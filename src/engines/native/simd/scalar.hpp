@@ -13,6 +13,7 @@ namespace {
 struct Scalar {
   static constexpr std::size_t kLanes = 1;
   static constexpr bool kSignedBytes = false;  // whether dot() multiplies signed activations
+  static constexpr int kSteps = 1;             // that a vector of activations holds
   using Accumulator = std::int32_t;
   struct Weights {
     const std::int8_t* p;

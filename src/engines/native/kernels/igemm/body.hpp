@@ -28,6 +28,20 @@ template <class V, bool Signed, int Rows, int Vectors, class Word>
   });
 }
 
+// V::kSteps of them, where a dot product can take its 4 bytes from any lane of a vector.
+template <class V, bool Signed, int Rows, int Vectors>
+[[gnu::always_inline]] inline void long_step(Tile<V, Rows, Vectors>& tile, const std::int8_t* weights,
+                                             const std::uint8_t* const (&p)[Rows], std::size_t at) noexcept {
+  typename V::Bytes a[Rows];
+  unrolled<Rows>(QCONV_EACH(r) { a[r] = V::template load_steps<Signed != V::kSignedBytes>(p[r] + at); });
+  unrolled<V::kSteps * Vectors>(QCONV_EACH(i) {
+    constexpr int kAt = decltype(i)() / Vectors;
+    constexpr int v = decltype(i)() % Vectors;
+    const auto w = V::load_weights(weights + i * V::kLanes * kStep);
+    unrolled<Rows>(QCONV_EACH(r) { tile.sums[r][v] = V::template dot_step<kAt>(tile.sums[r][v], a[r], w); });
+  });
+}
+
 template <class V, int Rows, int Vectors, bool Signed>
 void run_tiles(const Args& args) noexcept {
   constexpr std::size_t kStepBytes = static_cast<std::size_t>(Vectors) * V::kLanes * kStep;
@@ -43,7 +57,17 @@ void run_tiles(const Args& args) noexcept {
       const std::uint8_t* p[Rows];
       unrolled<Rows>(QCONV_EACH(r) { p[r] = pixels[r] + offset; });
       const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
-      for (std::size_t c = 0; c < args.channels; c += kStep, weights += kStepBytes) {
+      std::size_t c = 0;
+      if constexpr (V::kSteps > 1) {
+        constexpr std::size_t kBytes = V::kSteps * kStep;
+        for (; c + kBytes <= args.channels; c += kBytes, weights += V::kSteps * kStepBytes) {
+          unrolled<Vectors>(QCONV_EACH(v) {
+            __builtin_prefetch(weights + kAhead * kStepBytes + v * V::kSteps * kLineBytes);
+          });
+          long_step<V, Signed>(tile, weights, p, c);
+        }
+      }
+      for (; c < args.channels; c += kStep, weights += kStepBytes) {
         const std::size_t at = c < last ? c : last;
         unrolled<Vectors>(
             QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
