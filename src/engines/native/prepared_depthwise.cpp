@@ -58,7 +58,7 @@ class PreparedDepthwise final : public Prepared {
     zeros_.assign(depthwise::kSlack, static_cast<std::uint8_t>(r.input_zero_point));
     call_.epilogue = common_epilogue(problem, r);
     call_.zeros = zeros_.data();
-    call_.flip = raw_flip(problem.input_dtype);
+    call_.signed_input = problem.input_dtype == DType::qint8;
     call_.output_flip = raw_flip(problem.output_dtype);
     parts_.reserve(weights_->parts.size());
     for (const PackedDepthwisePart& part : weights_->parts) {
@@ -119,7 +119,8 @@ class PreparedDepthwise final : public Prepared {
     PartPlan plan;
     plan.packed = &part;
     // Modulo 2^32: the whole sum is exact, its terms need not be.
-    const auto za = static_cast<std::uint32_t>(raw_zero_point(problem_.input_dtype, r.input_zero_point));
+    const auto za = static_cast<std::uint32_t>(raw_zero_point(problem_.input_dtype, r.input_zero_point) +
+                                               kernel_.input_bias);
     plan.parameters = AlignedBuffer<std::int32_t>(weights_->blocks.size() * 3 * kernel_.block);
     std::ranges::fill(plan.parameters.span(), 0);
     for_each_lane([&](std::size_t channel, std::size_t block, std::size_t lane) {

@@ -24,13 +24,14 @@ struct NeonDot {
   static void store_sums(std::int32_t* p, int32x4_t sums) noexcept { vst1q_s32(p, sums); }
   static float32x4_t load_floats(const float* p) noexcept { return vld1q_f32(p); }
   static int8x16_t load_weights(const std::int8_t* p) noexcept { return vld1q_s8(p); }
+  static uint8x16_t flip(uint8x16_t bytes) noexcept { return veorq_u8(bytes, vdupq_n_u8(0x80)); }
   template <bool Flip>
-  static int8x16_t flip(uint8x16_t bytes) noexcept {
-    return vreinterpretq_s8_u8(Flip ? veorq_u8(bytes, vdupq_n_u8(0x80)) : bytes);
+  static int8x16_t activations(uint8x16_t bytes) noexcept {
+    return vreinterpretq_s8_u8(Flip ? flip(bytes) : bytes);
   }
   template <bool Flip>
   static int8x16_t broadcast(std::uint32_t word) noexcept {
-    return flip<Flip>(vreinterpretq_u8_u32(vdupq_n_u32(word)));
+    return activations<Flip>(vreinterpretq_u8_u32(vdupq_n_u32(word)));
   }
   static int32x4_t dot(int32x4_t sum, int8x16_t a, int8x16_t w) noexcept { return vdotq_s32(sum, w, a); }
 
@@ -38,7 +39,7 @@ struct NeonDot {
   static constexpr int kSteps = 4;
   template <bool Flip>
   static int8x16_t load_steps(const std::uint8_t* p) noexcept {
-    return flip<Flip>(vld1q_u8(p));
+    return activations<Flip>(vld1q_u8(p));
   }
   template <int Step>
   static int32x4_t dot_step(int32x4_t sum, int8x16_t a, int8x16_t w) noexcept {
@@ -92,7 +93,7 @@ struct NeonDot {
   // Grouped: a block of channels as it is in memory, and its bytes spread to the lanes that want them.
   template <bool Flip>
   static int8x16_t load_pixel(const std::uint8_t* p, std::size_t count) noexcept {
-    return flip<Flip>(load_bytes(p, count));
+    return activations<Flip>(load_bytes(p, count));
   }
   static uint8x16_t load_positions(const std::uint8_t* p) noexcept { return vld1q_u8(p); }
   static int8x16_t spread(int8x16_t bytes, uint8x16_t positions) noexcept {
@@ -125,11 +126,7 @@ struct NeonDot {
   static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
                          int32x4_t (&to)[N]) noexcept {
     const uint8x16_t bytes = veorq_u8(load_bytes(p, count), vdupq_n_u8(flip));
-    const uint16x8_t halves[2] = {vmovl_u8(vget_low_u8(bytes)), vmovl_high_u8(bytes)};
-    for (int v = 0; v < N; ++v) {
-      const uint16x8_t half = halves[v / 2];
-      to[v] = vreinterpretq_s32_u32(v % 2 == 0 ? vmovl_u16(vget_low_u16(half)) : vmovl_high_u16(half));
-    }
+    for (std::size_t v = 0; v < N; ++v) to[v] = widen(bytes, v);
   }
   struct Range {
     int16x8_t zero_point16;
@@ -161,6 +158,69 @@ struct NeonDot {
     for (int i = 0; i < 4 / N; ++i) {
       store_word(p + offsets[i], r.count, N == 2 ? halves[i] : halves[i / 2] >> (i % 2 * 32));
     }
+  }
+
+  // Depthwise columns, see kernels/depthwise/depthwise.hpp: a block is 16 channels of one pixel.
+  using Pixels = uint8x16_t;
+  using Pairs = int16x8_t;
+  using Taps = int8x16_t;
+  static constexpr std::size_t kStreams = 4;
+  static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
+  static constexpr std::size_t kTapBytes = 16;
+  static constexpr int kMostPixels = 1;
+
+  template <int Count>
+  static uint8x16_t load_pixels(const std::uint8_t* p, std::int64_t, std::size_t channels) noexcept {
+    return load_bytes(p, channels);
+  }
+  static void store_columns(const uint8x16_t (&rows)[4], std::uint8_t* to,
+                            std::size_t stream_bytes) noexcept {
+    const uint8x16x2_t rows01 = vzipq_u8(rows[0], rows[1]);
+    const uint8x16x2_t rows23 = vzipq_u8(rows[2], rows[3]);
+    for (std::size_t half = 0; half < 2; ++half, to += 2 * stream_bytes) {
+      const uint16x8x2_t columns =
+          vzipq_u16(vreinterpretq_u16_u8(rows01.val[half]), vreinterpretq_u16_u8(rows23.val[half]));
+      vst1q_u8(to, vreinterpretq_u8_u16(columns.val[0]));
+      vst1q_u8(to + stream_bytes, vreinterpretq_u8_u16(columns.val[1]));
+    }
+  }
+  static int8x16_t load_column(const std::uint8_t* p, std::size_t) noexcept {
+    return vreinterpretq_s8_u8(vld1q_u8(p));
+  }
+  static int8x16_t load_taps(const std::int8_t* p) noexcept { return vld1q_s8(p); }
+  static int32x4_t dot_column(int32x4_t sum, int8x16_t a, int8x16_t w) noexcept {
+    return vdotq_s32(sum, a, w);
+  }
+  static float32x4_t bit_floats(int32x4_t bits) noexcept { return vreinterpretq_f32_s32(bits); }
+  static int32x4_t widen(uint8x16_t bytes, std::size_t v) noexcept {
+    const uint16x8_t half = v < 2 ? vmovl_u8(vget_low_u8(bytes)) : vmovl_high_u8(bytes);
+    return vreinterpretq_s32_u32(v % 2 == 0 ? vmovl_u16(vget_low_u16(half)) : vmovl_high_u16(half));
+  }
+  static float32x4_t add_widened(float32x4_t value, int32x4_t addend, std::int32_t zero_point,
+                                 float multiplier) noexcept {
+    return add_integers(value, addend, zero_point, multiplier);
+  }
+  /// Far below any byte at least, as NaN becomes. What is too high becomes the highest integer, and 255.
+  static int32x4_t round_below(float32x4_t value, float) noexcept {
+    return vcvtnq_s32_f32(vmaxnmq_f32(value, vdupq_n_f32(-1024.0F)));
+  }
+  static int16x8_t pack_pairs(int32x4_t a, int32x4_t b) noexcept { return vqmovn_high_s32(vqmovn_s32(a), b); }
+  /// Adds the zero point, limits to `lo` and 255, and flips.
+  static uint8x16_t pack_bytes(int16x8_t a, int16x8_t b, int zero_point, int lo, std::uint8_t flip) noexcept {
+    const int16x8_t z = vdupq_n_s16(static_cast<std::int16_t>(zero_point));
+    const uint8x16_t bytes = vqmovun_high_s16(vqmovun_s16(vqaddq_s16(a, z)), vqaddq_s16(b, z));
+    return veorq_u8(vmaxq_u8(bytes, vdupq_n_u8(static_cast<std::uint8_t>(lo))), vdupq_n_u8(flip));
+  }
+  static uint8x16_t load_outputs(const std::uint8_t* p, std::int64_t, std::size_t channels, std::size_t,
+                                 std::size_t) noexcept {
+    return load_bytes(p, channels);
+  }
+  static void store_pixel(uint8x16_t bytes, std::uint8_t* p, std::size_t channels) noexcept {
+    store_bytes(p, channels, bytes);
+  }
+  static void store_outputs(uint8x16_t bytes, std::uint8_t* p, std::int64_t, std::size_t channels,
+                            std::size_t, std::size_t) noexcept {
+    store_bytes(p, channels, bytes);
   }
 };
 

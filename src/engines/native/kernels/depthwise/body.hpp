@@ -191,7 +191,8 @@ void run_dots(const Args& args) noexcept {
 
 template <class V, int Tile>
 void run(const Args& args) noexcept {
-  args.flip == 0 ? interleave_columns<V, false>(args) : interleave_columns<V, true>(args);
+  args.signed_input != V::kSignedBytes ? interleave_columns<V, true>(args)
+                                       : interleave_columns<V, false>(args);
   args.addend == nullptr ? run_dots<V, Tile, false>(args) : run_dots<V, Tile, true>(args);
 }
 
@@ -202,6 +203,7 @@ void run(const Args& args) noexcept {
 #define QCONV_DEFINE_DEPTHWISE(isa, V, tile, block, most_pixels, tap_bytes)                              \
   namespace qconv::engines::depthwise {                                                                  \
   static_assert((block) == kVectors * V::kLanes && (most_pixels) == V::kMostPixels);                     \
+  static_assert(V::kSignedBytes == signed_bytes::isa);                                                   \
   static_assert((tap_bytes)*kVectors == V::kStreams && V::kTapBytes == V::kLanes * kStep * (tap_bytes)); \
   void qx8qs8_depthwise_##tile##x##block##c4_##isa(const Args& args) noexcept { run<V, tile>(args); }    \
   }

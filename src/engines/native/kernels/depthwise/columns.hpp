@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engines/native/kernels/depthwise/depthwise.hpp"
+#include "engines/native/kernels/signed_bytes.hpp"
 
 /// Interleaving: the first half of a depthwise kernel. Internal linkage throughout.
 namespace qconv::engines::depthwise {

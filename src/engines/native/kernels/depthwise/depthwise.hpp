@@ -37,11 +37,11 @@ struct Run {
 /// One call: a stretch of some output rows, of one block of channels. All per-channel arrays are in lane
 /// order (kernels/lane_order.hpp), repeated for each of the block's pixels.
 struct Args {
-  std::size_t channels;            ///< 1 to the kernel's block / pixels
-  std::size_t pixels;              ///< 1, 2 or 4 outputs side by side in a vector
-  const std::uint8_t* image;       ///< the block's first channel
-  const std::uint8_t* zeros;       ///< the zero point, kSlack times
-  std::uint8_t flip;               ///< 0x80 for signed input: makes its bytes unsigned
+  std::size_t channels;       ///< 1 to the kernel's block / pixels
+  std::size_t pixels;         ///< 1, 2 or 4 outputs side by side in a vector
+  const std::uint8_t* image;  ///< the block's first channel
+  const std::uint8_t* zeros;  ///< the zero point, kSlack times
+  bool signed_input;
   std::size_t groups;              ///< of four rows that make columns
   const std::int64_t* rows;        ///< [groups][4], bytes from image, -1 in zero padding
   const std::int64_t* tap_shifts;  ///< [4]

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "engines/native/kernels/signed_bytes.hpp"
+
 namespace qconv::engines::depthwise {
 
 #define QCONV_DEPTHWISE(isa, tile, block, pixels, tap_bytes) \
@@ -10,9 +12,14 @@ namespace qconv::engines::depthwise {
 
 std::span<const Kernel> kernels() {
   static constexpr auto kTable = std::to_array<Kernel>({
-#define QCONV_DEPTHWISE(isa, tile, block, pixels, tap_bytes)                  \
-  {Isa::isa,  "qx8qs8_depthwise_" #tile "x" #block "c4_" #isa, block, pixels, \
-   tap_bytes, &qx8qs8_depthwise_##tile##x##block##c4_##isa},
+#define QCONV_DEPTHWISE(isa, tile, block, pixels, tap_bytes) \
+  {Isa::isa,                                                 \
+   "qx8qs8_depthwise_" #tile "x" #block "c4_" #isa,          \
+   block,                                                    \
+   pixels,                                                   \
+   tap_bytes,                                                \
+   signed_bytes::isa ? -128 : 0,                             \
+   &qx8qs8_depthwise_##tile##x##block##c4_##isa},
 #include "engines/native/kernels/kernels.inc"
   });
   return kTable;

@@ -15,6 +15,7 @@ struct Kernel {
   std::size_t block;        ///< channels of a call
   std::size_t most_pixels;  ///< side by side in a vector, when fewer channels are left
   std::size_t tap_bytes;  ///< in columns and packed weights: 1, or 2 for words of rows 0 and 1, then 2 and 3
+  std::int32_t input_bias;  ///< as of igemm::Kernel
   Function run;
 };
 
