@@ -15,11 +15,12 @@ bool is_pointwise(const SubConvolution& part) {
 
 }  // namespace
 
-Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines) {
+Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines,
+                         std::int64_t channel_bytes) {
   const ConvGeometry& g = problem.geometry;
   const Spatial& in = problem.input;
   const Spatial out = problem.output();
-  input_step_ = g.in_channels * part[2].stride;
+  input_step_ = g.in_channels * part[2].stride * channel_bytes;
   output_step_ = g.out_channels * part[2].step;
   output_begin_ = g.out_channels * part[2].begin;
   if (lines == Lines::input && is_pointwise(part) && in == out) {
@@ -57,7 +58,7 @@ Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part,
   taps_[2] = lines == Lines::padded_whole_rows ? 1 : static_cast<std::int64_t>(phase.taps.size());
   const std::int64_t first = lines == Lines::input ? 0 : phase.least_offset();
   for (std::size_t t = 0; t < static_cast<std::size_t>(taps_[2]); ++t) {
-    width_offsets_.push_back((phase.offsets[t] - first) * g.in_channels);
+    width_offsets_.push_back((phase.offsets[t] - first) * g.in_channels * channel_bytes);
   }
   if (lines != Lines::input) return;
   for (std::int64_t i = 0; i < width_; ++i) {

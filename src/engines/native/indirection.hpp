@@ -24,7 +24,9 @@ class Indirection {
   /// How the input is read: as it is, or from the lines of a PaddedLines, there also with all width taps as
   /// one.
   enum class Lines : std::uint8_t { input, padded, padded_whole_rows };
-  Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines);
+  /// Lines that are padded hold `channel_bytes` for every channel.
+  Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines,
+              std::int64_t channel_bytes);
 
   std::int64_t planes() const noexcept { return planes_; }
   std::int64_t lines() const noexcept { return lines_; }  ///< in a plane

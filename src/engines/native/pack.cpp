@@ -20,10 +20,12 @@ std::int64_t merged_groups(const ConvGeometry& g, const igemm::Kernel& kernel, b
   return most;
 }
 
-// Whether a 128-bit part of a block, 16 channels, holds whole groups of the grouped kernels.
-bool suits_grouped(const ConvGeometry& g, bool zero_points) {
+// Whether a 128-bit part of a block, 16 channels, holds whole groups of the grouped kernels, and a group does
+// not fill vectors by itself.
+bool suits_grouped(const ConvGeometry& g, const IgemmKernels& kernels, bool zero_points) {
+  if (kernels.grouped.empty() || g.groups == 1 || zero_points) return false;
   const std::int64_t channels = g.out_channels_per_group();
-  return g.groups > 1 && !zero_points && channels == g.in_channels_per_group() && channels <= 16 &&
+  return channels == g.in_channels_per_group() && channels <= kernels.grouped.front().widest_group &&
          16 % channels == 0;
 }
 
@@ -123,27 +125,31 @@ void fill_spread(PackedIgemm& packed) {
   }
 }
 
-// Where the weights of one block go: [tap][step][column][4].
+// Where the weights of one block go: [tap][step][column][channels of a step].
 struct Target {
   std::int8_t* values;
+  std::int64_t channel_bytes;
   std::int64_t step_bytes;
   std::int64_t tap_bytes;
   std::int32_t* tap_sums;  // at the block's first lane
   std::size_t lanes;       // from the sums of one tap to those of the next
 
-  void put(std::int64_t tap, std::int64_t step, std::int64_t position, std::int64_t byte,
+  void put(std::int64_t tap, std::int64_t step, std::int64_t position, std::int64_t channel,
            std::int8_t w) const {
-    values[tap * tap_bytes + step * step_bytes + position * kStep + byte] = w;
+    std::int8_t* to =
+        values + tap * tap_bytes + step * step_bytes + position * kStep + channel * channel_bytes;
+    to[0] = w;
+    if (channel_bytes == 2) to[1] = static_cast<std::int8_t>(w < 0 ? -1 : 0);
     tap_sums[static_cast<std::size_t>(tap) * lanes + static_cast<std::size_t>(position)] += w;
   }
 };
 
-// Channel `c` of `channels` is in the step and at the byte of the result.
-std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels) {
-  const std::int64_t tail = channels % kStep;
-  // The last step takes the last four channels, and has weights for those that no step before it had.
-  if (channels > kStep && c >= channels - tail) return {channels / kStep, kStep - channels + c};
-  return {c / kStep, c % kStep};
+// Channel `c` of `channels` is in the step and at the place of the result, of steps of `size` channels.
+std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels, std::int64_t size) {
+  const std::int64_t tail = channels % size;
+  // The last step takes the last channels, and has weights for those that no step before it had.
+  if (channels > size && c >= channels - tail) return {channels / size, size - channels + c};
+  return {c / size, c % size};
 }
 
 void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlock& block,
@@ -158,7 +164,8 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
       if (row == nullptr) continue;
       for (std::size_t t = 0; t < taps.size(); ++t) {
         const auto tap = static_cast<std::int64_t>(t);
-        const auto [step, byte] = step_of(tap % width * channels + c, packed.tap_channels);
+        const auto [step, byte] =
+            step_of(tap % width * channels + c, packed.tap_channels, kStep / packed.channel_bytes);
         target.put(tap / width, step, position, byte, row[taps[t]]);
       }
     }
@@ -189,10 +196,7 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
   const bool zero_points =
       std::any_of(weights.zero_points.begin(), weights.zero_points.end(), [](auto z) { return z != 0; });
   if (zero_points) packed->zero_points.assign(weights.zero_points.begin(), weights.zero_points.end());
-  // A group that fills a block is better off without shuffles.
-  const bool grouped =
-      !kernels.grouped.empty() && suits_grouped(geometry, zero_points) &&
-      geometry.out_channels_per_group() < static_cast<std::int64_t>(kernels.grouped.front().columns);
+  const bool grouped = suits_grouped(geometry, kernels, zero_points);
   if (grouped) {
     cut_grouped_blocks(*packed, kernels.grouped.front());
     fill_spread(*packed);
@@ -204,8 +208,9 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
     packed->in_channels_per_group = geometry.in_channels / packed->groups;
     packed->whole_rows = suits_whole_rows(geometry);
     packed->tap_channels = packed->in_channels_per_group * (packed->whole_rows ? geometry.kernel[2] : 1);
-    packed->padded_lines = packed->whole_rows || packed->tap_channels < kStep;
-    packed->steps = static_cast<std::size_t>(ceil_div(packed->tap_channels, kStep));
+    packed->channel_bytes = static_cast<std::int64_t>(kernels.igemm.front().channel_bytes());
+    packed->padded_lines = packed->whole_rows || packed->tap_channels < kStep || packed->channel_bytes > 1;
+    packed->steps = static_cast<std::size_t>(ceil_div(packed->tap_channels * packed->channel_bytes, kStep));
     cut_blocks(*packed, kernels.igemm);
   }
 
@@ -229,9 +234,12 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
     for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       const ColumnBlock& block = packed->blocks[b];
       const auto step_bytes = static_cast<std::int64_t>(block.kernel->columns * igemm::kStep);
-      const Target target{packed->values.data() + p.block_offsets[b], step_bytes,
+      const Target target{packed->values.data() + p.block_offsets[b],
+                          packed->channel_bytes,
+                          step_bytes,
                           static_cast<std::int64_t>(packed->steps) * step_bytes,
-                          p.tap_sums.data() + block.lane, packed->lanes};
+                          p.tap_sums.data() + block.lane,
+                          packed->lanes};
       (grouped ? pack_grouped_block : pack_block)(*packed, source, block, flat, target);
     }
     p.sums.resize(packed->lanes);

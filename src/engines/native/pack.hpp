@@ -44,7 +44,8 @@ struct PackedIgemm final : PackedWeights {
   bool padded_lines = false;               ///< the input is read from copies of its lines, see PaddedLines
   std::int64_t groups = 1;                 ///< after merging; of the grouped kernels, blocks
   std::int64_t in_channels_per_group = 1;  ///< of such a group
-  std::int64_t tap_channels = 1;           ///< bytes that a pixel reads at each tap
+  std::int64_t channel_bytes = 1;          ///< 2 where the kernels take words: input and weights are widened
+  std::int64_t tap_channels = 1;           ///< that a pixel reads at each tap
   std::size_t lanes = 0;                   ///< columns of all blocks, each in whole vectors
   std::int64_t tile_rows = 1;              ///< most output pixels that every block's kernel takes
   std::vector<std::int32_t> zero_points;   ///< per output channel; empty when all are 0

@@ -3,12 +3,18 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engines/native/epilogue.hpp"
 #include "engines/source_index.hpp"
 
 namespace qconv::engines {
 
-PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point)
-    : problem_(problem), part_(part), zero_point_(zero_point), depths_(part[0].count(problem.output()[0])) {}
+PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point,
+                         std::int64_t channel_bytes)
+    : problem_(problem),
+      part_(part),
+      channel_bytes_(channel_bytes),
+      zeros_(static_cast<std::size_t>(problem.geometry.in_channels), zero_point),
+      depths_(part[0].count(problem.output()[0])) {}
 
 std::int64_t PaddedLines::copied_lines(std::int64_t lines) const {
   return (lines - 1) * part_[1].stride + part_[1].most_offset() - part_[1].least_offset() + 1;
@@ -21,8 +27,9 @@ std::int64_t PaddedLines::copied_pixels(std::int64_t width) const {
 std::size_t PaddedLines::bytes(std::int64_t lines, std::int64_t width) const {
   // Kernels read four bytes even where a pixel has fewer.
   constexpr std::size_t kSlack = 4;
-  return kSlack + part_[0].taps.size() * static_cast<std::size_t>(copied_lines(lines) * copied_pixels(width) *
-                                                                  problem_.geometry.in_channels);
+  return kSlack +
+         part_[0].taps.size() * static_cast<std::size_t>(copied_lines(lines) * copied_pixels(width) *
+                                                         problem_.geometry.in_channels * channel_bytes_);
 }
 
 void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch,
@@ -34,7 +41,7 @@ void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8
   const std::int64_t line_bytes = in[2] * g.in_channels;
   const std::uint8_t* image = input + chunk.plane / depths_ * in[0] * in[1] * line_bytes;
   const std::int64_t pixels = copied_pixels(chunk.width);
-  const std::int64_t copy_bytes = pixels * g.in_channels;
+  const std::int64_t copy_bytes = pixels * g.in_channels * channel_bytes_;
   const std::int64_t lines = copied_lines(chunk.lines);
   const std::int64_t first_line = chunk.first_line * height.stride + height.least_offset();
   const std::int64_t first_pixel = chunk.first_x * part_[2].stride + part_[2].least_offset();
@@ -65,22 +72,29 @@ void PaddedLines::copy_line(const std::uint8_t* line, std::int64_t first, std::i
   const std::int64_t width = problem_.input[2];
   const std::int64_t inside_begin = std::clamp<std::int64_t>(-first, 0, pixels);
   const std::int64_t inside_end = std::clamp<std::int64_t>(width - first, inside_begin, pixels);
+  const std::int64_t pixel_bytes = channels * channel_bytes_;
   const auto border = [&](std::int64_t from, std::int64_t end) {
     for (std::int64_t i = from; i < end; ++i) {
       const std::int64_t x = padded_index_or_none(problem_.geometry.padding_mode, first + i, width);
-      if (x < 0) {
-        std::memset(to + i * channels, zero_point_, static_cast<std::size_t>(channels));
-      } else {
-        std::memcpy(to + i * channels, line + x * channels, static_cast<std::size_t>(channels));
-      }
+      copy_channels(x < 0 ? zeros_.data() : line + x * channels, channels, to + i * pixel_bytes);
     }
   };
   border(0, inside_begin);
   if (inside_end > inside_begin) {
-    std::memcpy(to + inside_begin * channels, line + (first + inside_begin) * channels,
-                static_cast<std::size_t>((inside_end - inside_begin) * channels));
+    copy_channels(line + (first + inside_begin) * channels, (inside_end - inside_begin) * channels,
+                  to + inside_begin * pixel_bytes);
   }
   border(inside_end, pixels);
+}
+
+void PaddedLines::copy_channels(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) const {
+  if (channel_bytes_ == 1) {
+    std::memcpy(to, from, static_cast<std::size_t>(count));
+    return;
+  }
+  const std::uint8_t flip = raw_flip(problem_.input_dtype);
+  auto* words = reinterpret_cast<std::uint16_t*>(to);
+  for (std::int64_t i = 0; i < count; ++i) words[i] = from[i] ^ flip;
 }
 
 }  // namespace qconv::engines

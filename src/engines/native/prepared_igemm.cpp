@@ -93,18 +93,25 @@ class PreparedIgemm final : public Prepared {
       if (!zero_points_.empty()) zero_points_[lane] = weights_->zero_points[oc];
     });
     epilogue_ = common_epilogue(problem, r);
-    // In memory the padding holds the zero point as the input's own bytes do.
+    // In memory the padding holds the zero point as the input's own bytes do, or widened.
     const auto zero_byte = static_cast<std::uint8_t>(r.input_zero_point);
-    zeros_.assign(static_cast<std::size_t>(std::max(problem.geometry.in_channels, weights_->tap_channels)) +
+    const std::int64_t channel_bytes = weights_->channel_bytes;
+    zeros_.assign(static_cast<std::size_t>(std::max(problem.geometry.in_channels, weights_->tap_channels) *
+                                           channel_bytes) +
                       igemm::kStep,
                   zero_byte);
+    if (channel_bytes == 2) {
+      for (std::size_t i = 0; i < zeros_.size(); ++i) {
+        zeros_[i] = i % 2 == 0 ? static_cast<std::uint8_t>(input_zero_point_) : std::uint8_t{0};
+      }
+    }
     const auto lines = weights_->whole_rows     ? Indirection::Lines::padded_whole_rows
                        : weights_->padded_lines ? Indirection::Lines::padded
                                                 : Indirection::Lines::input;
     for (const PackedPart& part : weights_->parts) {
-      PartPlan plan{&part, Indirection(problem, part.part, lines), {}, {}, false, {}, 0};
+      PartPlan plan{&part, Indirection(problem, part.part, lines, channel_bytes), {}, {}, false, {}, 0};
       if (plan.indirection.planes() * plan.indirection.lines() * plan.indirection.width() == 0) continue;
-      if (weights_->padded_lines) plan.padded.emplace(problem, part.part, zero_byte);
+      if (weights_->padded_lines) plan.padded.emplace(problem, part.part, zero_byte, channel_bytes);
       plan.initial = initial_sums(part, r);
       plan.skip = plan.indirection.reads_padding() && zero_points_.empty();
       parts_.push_back(std::move(plan));
@@ -163,8 +170,11 @@ class PreparedIgemm final : public Prepared {
     const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
     const bool weights_first =
         static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
-    ranges_ = weights_first ? static_cast<std::size_t>(std::min(blocks, kEnoughTasks)) : 1;
-    const std::int64_t most_rows = std::max(kFewRows, kInputBytes / problem_.geometry.in_channels);
+    // Every range copies its lines anew.
+    const std::int64_t most_ranges = weights_->padded_lines ? 4 : kEnoughTasks;
+    ranges_ = weights_first ? static_cast<std::size_t>(std::min(blocks, most_ranges)) : 1;
+    const std::int64_t most_rows =
+        std::max(kFewRows / weights_->channel_bytes, kInputBytes / problem_.geometry.in_channels);
     std::int64_t row_tasks = 0;
     for (PartPlan& part : parts_) {
       const Indirection& i = part.indirection;
@@ -294,8 +304,8 @@ class PreparedIgemm final : public Prepared {
     Scratch& memory = scratch();
     igemm::Args call{};
     call.columns = static_cast<std::size_t>(block.columns);
-    call.channels = static_cast<std::size_t>(weights_->tap_channels);
-    const std::int64_t group_offset = block.group * weights_->in_channels_per_group;
+    call.channels = static_cast<std::size_t>(weights_->tap_channels * weights_->channel_bytes);
+    const std::int64_t group_offset = block.group * weights_->in_channels_per_group * weights_->channel_bytes;
     call.weights = weights_->values.data() + part.packed->block_offsets[b];
     call.tap_bytes = weights_->steps * block.kernel->columns * igemm::kStep;
     call.spread = weights_->spread.data();
@@ -359,7 +369,12 @@ class PreparedIgemm final : public Prepared {
     for (std::size_t i = 0; i < tile.taps * tile.rows; ++i) {
       const std::uint8_t* p = pixels[i] + group_offset + tile.input_shift;
       auto sum = static_cast<std::int32_t>(channels) * input_bias_;
-      for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
+      if (weights_->channel_bytes == 2) {
+        const auto* words = reinterpret_cast<const std::uint16_t*>(p);
+        for (std::int64_t c = 0; c < channels; ++c) sum += words[c];
+      } else {
+        for (std::int64_t c = 0; c < channels; ++c) sum += p[c] ^ flip;
+      }
       sums[i % tile.rows] += sum;
     }
   }

@@ -15,6 +15,7 @@ namespace {
 /// is exact for any bytes; vpmaddubsw would saturate.
 struct Avx2 {
   static constexpr std::size_t kLanes = 8;
+  static constexpr std::size_t kStepChannels = 4;  // of indirect GEMM, in each lane
   static constexpr bool kSignedBytes = false;
   static constexpr int kSteps = 1;  // that a vector of activations holds
   struct Halves {
@@ -34,11 +35,6 @@ struct Avx2 {
   static Halves load_weights(const std::int8_t* p) noexcept {
     const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return {_mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), _mm256_srai_epi16(w, 8)};
-  }
-  template <bool Flip>
-  static Halves broadcast(std::uint32_t word) noexcept {
-    const __m256i a = _mm256_set1_epi32(static_cast<int>(Flip ? word ^ 0x80808080U : word));
-    return {_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(a, 8)};
   }
   // Grouped: a block of channels as it is in memory, and its bytes spread to the lanes that want them.
   template <bool Flip>

@@ -14,6 +14,7 @@ namespace {
 /// 16 lanes; vpdpbusd sums 4 products exactly.
 struct Avx512Vnni {
   static constexpr std::size_t kLanes = 16;
+  static constexpr std::size_t kStepChannels = 4;  // of indirect GEMM, in each lane
   static constexpr bool kSignedBytes = false;
   static constexpr int kSteps = 1;  // that a vector of activations holds
   using Accumulator = __m512i;

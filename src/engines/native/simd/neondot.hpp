@@ -15,6 +15,7 @@ namespace {
 /// that 16 bytes of activations are loaded at once. Narrowing keeps the order of lanes.
 struct NeonDot {
   static constexpr std::size_t kLanes = 4;
+  static constexpr std::size_t kStepChannels = 4;  // of indirect GEMM, in each lane
   static constexpr bool kSignedBytes = true;
   using Accumulator = int32x4_t;
   using Weights = int8x16_t;

@@ -12,8 +12,9 @@ namespace {
 /// One lane, in plain C++: what runs where no other instruction set does.
 struct Scalar {
   static constexpr std::size_t kLanes = 1;
-  static constexpr bool kSignedBytes = false;  // whether dot() multiplies signed activations
-  static constexpr int kSteps = 1;             // that a vector of activations holds
+  static constexpr std::size_t kStepChannels = 4;  // of indirect GEMM, in each lane
+  static constexpr bool kSignedBytes = false;      // whether dot() multiplies signed activations
+  static constexpr int kSteps = 1;                 // that a vector of activations holds
   using Accumulator = std::int32_t;
   struct Weights {
     const std::int8_t* p;

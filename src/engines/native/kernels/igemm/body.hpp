@@ -16,7 +16,7 @@ inline std::uint32_t load_word(const std::uint8_t* p) noexcept {
   return word;
 }
 
-// One dot product of 4 channels for every row and column; `word(row)` are the row's 4 bytes.
+// One dot product of 4 bytes for every row and column; `word(row)` are the row's.
 template <class V, bool Signed, int Rows, int Vectors, class Word>
 [[gnu::always_inline]] inline void step(Tile<V, Rows, Vectors>& tile, const std::int8_t* weights,
                                         const Word& word) noexcept {
@@ -92,14 +92,14 @@ void run(const Args& args) noexcept {
 }  // namespace qconv::engines::igemm
 
 /// Defines the two functions of one row of kernels.inc: unsigned and signed input.
-#define QCONV_DEFINE_IGEMM(isa, V, rows, columns, vectors)                    \
-  namespace qconv::engines::igemm {                                           \
-  static_assert((columns) == (vectors)*V::kLanes);                            \
-  static_assert(V::kSignedBytes == signed_bytes::isa);                        \
-  void qu8qs8_igemm_##rows##x##columns##c4_##isa(const Args& args) noexcept { \
-    run<V, rows, vectors, false>(args);                                       \
-  }                                                                           \
-  void qs8qs8_igemm_##rows##x##columns##c4_##isa(const Args& args) noexcept { \
-    run<V, rows, vectors, true>(args);                                        \
-  }                                                                           \
+#define QCONV_DEFINE_IGEMM(isa, V, rows, columns, step, vectors)                     \
+  namespace qconv::engines::igemm {                                                  \
+  static_assert((columns) == (vectors)*V::kLanes && (step) == V::kStepChannels);     \
+  static_assert(V::kSignedBytes == signed_bytes::isa);                               \
+  void qu8qs8_igemm_##rows##x##columns##c##step##_##isa(const Args& args) noexcept { \
+    run<V, rows, vectors, false>(args);                                              \
+  }                                                                                  \
+  void qs8qs8_igemm_##rows##x##columns##c##step##_##isa(const Args& args) noexcept { \
+    run<V, rows, vectors, true>(args);                                               \
+  }                                                                                  \
   }

@@ -10,7 +10,8 @@
 /// padding reach the inner loop. The grouped family (kernels/grouped) has the same contract.
 namespace qconv::engines::igemm {
 
-/// Input channels that one packed weight column holds next to each other: a dot product of 4 bytes.
+/// Bytes that one packed weight column holds next to each other, a dot product: 4 channels or, of instruction
+/// sets that multiply words, 2 that were widened.
 inline constexpr std::size_t kStep = 4;
 
 /// One call. Preconditions: 1 <= rows <= the kernel's rows and 1 <= columns <= its columns; no pointer is
@@ -23,7 +24,7 @@ struct Args {
   std::size_t rows;
   std::size_t columns;
   std::size_t taps;
-  std::size_t channels;               ///< bytes per tap
+  std::size_t channels;               ///< bytes of a pixel per tap
   const std::uint8_t* const* pixels;  ///< [taps][rows] pointers
   std::int64_t channel_offset;  ///< added to each: where the group starts, and how far the tile is shifted
   /// Per tap [steps][vectors * lanes][4]. Indirect GEMM takes channels 4 s to 4 s + 3 in step s; when the

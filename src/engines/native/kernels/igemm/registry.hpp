@@ -14,15 +14,17 @@ namespace qconv::engines::igemm {
 struct Kernel {
   Isa isa;
   const char* name;         ///< "qx8qs8_igemm_6x64c4_avx512vnni"; x stands for u (quint8 input) and s (qint8)
-  bool grouped;             ///< of the grouped family
+  int widest_group;         ///< of the grouped family: the most channels of a group; else 0
   std::size_t rows;         ///< most output pixels of a tile
   std::size_t columns;      ///< most output channels of a tile
+  std::size_t step;         ///< input channels of a dot product: 4 bytes or 2 words
   std::size_t vectors;      ///< registers that hold them
   std::int32_t input_bias;  ///< what its bytes are above unsigned ones: -128 when it multiplies signed ones
   Function run_unsigned;    ///< for quint8 input
   Function run_signed;      ///< for qint8 input
 
   std::size_t lanes() const noexcept { return columns / vectors; }
+  std::size_t channel_bytes() const noexcept { return kStep / step; }
   /// Where a column of a block is packed, counted in columns.
   std::size_t position(std::size_t column) const noexcept { return channel_lane(column, lanes(), vectors); }
 };

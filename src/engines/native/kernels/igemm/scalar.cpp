@@ -2,4 +2,4 @@
 
 #include "engines/native/kernels/igemm/body.hpp"
 
-QCONV_DEFINE_IGEMM(scalar, simd::Scalar, 4, 4, 4)
+QCONV_DEFINE_IGEMM(scalar, simd::Scalar, 4, 4, 4, 4)
