@@ -41,7 +41,8 @@ class QCONV_API ConvPackedParams {
   RequantRule rule() const noexcept;
   /// The engine that packed the weights and runs them.
   std::string_view engine() const noexcept;
-  /// The kernel that runs these weights, as `qconv bench` and `qconv info` name it.
+  /// The kernel that runs these weights, as `qconv bench` and `qconv info` name it; where the input's size
+  /// decides, the one of the last new size.
   std::string kernel() const;
 
   struct Impl;

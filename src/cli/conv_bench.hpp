@@ -19,9 +19,9 @@ class ConvBench {
   ConvBench(const ConvProblem& problem, std::string_view engine);
 
   std::string_view engine() const { return engine_->name(); }
-  std::string kernel() const { return packed_->kernel(); }
   /// What the plan decided, in one line.
   std::string explain() const { return prepared_->explain(); }
+  std::string kernel() const { return prepared_->kernel_name(); }
   void run(ThreadPool& pool) { prepared_->run({input_.data(), addend_.data(), output_.data()}, pool); }
 
  private:

@@ -24,7 +24,8 @@ struct WeightView {
 class PackedWeights {
  public:
   virtual ~PackedWeights() = default;
-  /// Name of the kernel family, instruction set and tile that run these weights.
+  /// Name of the kernel family, instruction set and tile that run these weights, unless the problem makes
+  /// another family the faster one: see Prepared::kernel_name().
   virtual std::string kernel() const = 0;
 };
 
@@ -43,6 +44,8 @@ class Prepared {
   virtual void run(const RunArgs& args, ThreadPool& pool) const = 0;
   /// What was decided (tile, cut into tasks, threads, scratch memory), as one line without commas.
   virtual std::string explain() const { return "plain loops"; }
+  /// Name of the kernel that runs, as PackedWeights::kernel().
+  virtual std::string kernel_name() const = 0;
 };
 
 /// One implementation of quantized convolution. Nothing here validates what a user gave: ops/ has done that.

@@ -19,6 +19,11 @@ void PlanCache::insert(const PlanKey& key, std::shared_ptr<const engines::Prepar
   entries_.push_back({key, std::move(plan)});
 }
 
+std::shared_ptr<const engines::Prepared> PlanCache::latest() {
+  const std::scoped_lock lock(mutex_);
+  return entries_.empty() ? nullptr : entries_.back().plan;
+}
+
 ConvPackedParams::ConvPackedParams(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ConvPackedParams::~ConvPackedParams() = default;
 
@@ -59,6 +64,9 @@ std::int64_t ConvPackedParams::groups() const noexcept { return geometry().group
 bool ConvPackedParams::transpose() const noexcept { return geometry().transposed; }
 RequantRule ConvPackedParams::rule() const noexcept { return impl_->rule; }
 std::string_view ConvPackedParams::engine() const noexcept { return impl_->engine->name(); }
-std::string ConvPackedParams::kernel() const { return impl_->packed->kernel(); }
+std::string ConvPackedParams::kernel() const {
+  const auto plan = impl_->plans.latest();
+  return plan ? plan->kernel_name() : impl_->packed->kernel();
+}
 
 }  // namespace qconv

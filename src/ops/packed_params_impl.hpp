@@ -34,6 +34,8 @@ class PlanCache {
     insert(key, plan);
     return plan;
   }
+  /// The plan made last; null before any.
+  std::shared_ptr<const engines::Prepared> latest();
 
  private:
   std::shared_ptr<const engines::Prepared> find(const PlanKey& key);

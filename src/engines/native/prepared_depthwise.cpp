@@ -103,6 +103,8 @@ class PreparedDepthwise final : public Prepared {
         problem_.multiply_adds() < kSmallWork ? "one thread" : "all threads", scratch_bytes_);
   }
 
+  std::string kernel_name() const override { return weights_->kernel(); }
+
  private:
   // Calls f(channel, block, lane).
   template <class F>

@@ -143,6 +143,8 @@ class PreparedIgemm final : public Prepared {
         problem_.multiply_adds() / 8 < kSmallWork ? "one thread" : "all threads", bytes);
   }
 
+  std::string kernel_name() const override { return weights_->kernel(); }
+
  private:
   // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + taps channels za zw; all but the terms with a are
   // known now. Modulo 2^32 throughout: the whole is exact, its terms need not be.

@@ -40,6 +40,8 @@ class ReferencePrepared final : public Prepared {
     }
   }
 
+  std::string kernel_name() const override { return weights_->kernel(); }
+
  private:
   template <class X>
   void run_from(const X* input, const RunArgs& args, ThreadPool& pool) const {
