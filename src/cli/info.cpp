@@ -16,6 +16,7 @@
 #include "cli/runtime_options.hpp"
 #include "engines/native/kernels/depthwise/registry.hpp"
 #include "engines/native/kernels/igemm/registry.hpp"
+#include "engines/native/kernels/winograd/registry.hpp"
 
 namespace qconv::cli {
 namespace {
@@ -52,6 +53,7 @@ Json kernel_table() {
   Json list = Json::array();
   add_kernels(list, engines::igemm::kernels());
   add_kernels(list, engines::depthwise::kernels());
+  add_kernels(list, engines::winograd::kernels());
   return list;
 }
 
