@@ -121,8 +121,15 @@ class PreparedIgemm final : public Prepared {
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
     // A vector instruction makes dozens of these multiply-adds.
-    parallel_for(pool, task_count_, problem_.multiply_adds() / 8,
-                 [&](std::size_t task) { run_task(args, task); });
+    const std::int64_t work = problem_.multiply_adds() / 8;
+    // Every range plans the tiles of its chunk anew: no more of them than the threads need.
+    constexpr std::size_t kTasksPerThread = 4;
+    const auto threads = static_cast<std::size_t>(work < kSmallWork ? 1 : pool.num_threads());
+    const std::size_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
+    const std::size_t ranges =
+        std::clamp<std::size_t>(wanted / std::max<std::size_t>(row_tasks_, 1), 1, weights_->blocks.size());
+    parallel_for(pool, row_tasks_ * ranges, work,
+                 [&](std::size_t task) { run_task(args, task / ranges, task % ranges, ranges); });
   }
 
   std::string explain() const override {
@@ -138,8 +145,8 @@ class PreparedIgemm final : public Prepared {
       bytes = std::max(bytes, static_cast<std::size_t>(pointers) * sizeof(void*) + copied);
     }
     return fmt::format(
-        "tiles of {} rows; {} tasks: {} rows x 1/{} of {} column blocks; {} parts; {}; {} bytes of scratch",
-        weights_->tile_rows, task_count_, rows, ranges_, weights_->blocks.size(), parts_.size(),
+        "tiles of {} rows; {} chunks of {} rows; {} column blocks; {} parts; {}; {} bytes of scratch",
+        weights_->tile_rows, row_tasks_, rows, weights_->blocks.size(), parts_.size(),
         problem_.multiply_adds() / 8 < kSmallWork ? "one thread" : "all threads", bytes);
   }
 
@@ -161,9 +168,9 @@ class PreparedIgemm final : public Prepared {
     return initial;
   }
 
-  // Cuts the work: outputs into chunks whose pointers and pixels stay within the caches' reach, and column
-  // blocks into ranges. The larger of input and weights is cut first, so that it is not read again for every
-  // part of the other.
+  // Cuts the outputs into chunks whose pointers and pixels stay within the caches' reach, and small enough
+  // for several threads; but not where the weights are larger than the input, since every chunk reads them
+  // all: there run() cuts the column blocks.
   void plan_tasks() {
     constexpr std::int64_t kPointers = 4096;
     constexpr std::int64_t kInputBytes = 65536;
@@ -172,37 +179,29 @@ class PreparedIgemm final : public Prepared {
     const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
     const bool weights_first =
         static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
-    // Every range copies its lines anew.
-    const std::int64_t most_ranges = weights_->padded_lines ? 4 : kEnoughTasks;
-    ranges_ = weights_first ? static_cast<std::size_t>(std::min(blocks, most_ranges)) : 1;
+    const std::int64_t ranges = weights_first ? std::min(blocks, kEnoughTasks) : 1;
     const std::int64_t most_rows =
         std::max(kFewRows / weights_->channel_bytes, kInputBytes / problem_.geometry.in_channels);
-    std::int64_t row_tasks = 0;
     for (PartPlan& part : parts_) {
       const Indirection& i = part.indirection;
       const std::int64_t rows = i.planes() * i.lines() * i.width();
       const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
-      const std::int64_t wanted = rows * static_cast<std::int64_t>(ranges_) / kEnoughTasks;
+      const std::int64_t wanted = rows * ranges / kEnoughTasks;
       part.chunks = Chunks(i, std::max(weights_->tile_rows, std::min({wanted, cached, most_rows})));
-      part.first_task = static_cast<std::size_t>(row_tasks);
-      row_tasks += part.chunks.count();
+      part.first_task = row_tasks_;
+      row_tasks_ += static_cast<std::size_t>(part.chunks.count());
     }
-    if (!weights_first && row_tasks > 0) {
-      ranges_ = static_cast<std::size_t>(std::clamp<std::int64_t>(kEnoughTasks / row_tasks, 1, blocks));
-    }
-    task_count_ = static_cast<std::size_t>(row_tasks) * ranges_;
   }
 
-  void run_task(const RunArgs& args, std::size_t task) const {
-    const std::size_t range = task % ranges_;
-    const std::size_t row_task = task / ranges_;
+  // One chunk and one of `ranges` ranges of column blocks.
+  void run_task(const RunArgs& args, std::size_t row_task, std::size_t range, std::size_t ranges) const {
     const auto next =
         std::upper_bound(parts_.begin(), parts_.end(), row_task,
                          [](std::size_t t, const PartPlan& part) { return t < part.first_task; });
     const PartPlan& part = *std::prev(next);
     plan_tiles(args, part, part.chunks.chunk(static_cast<std::int64_t>(row_task - part.first_task)));
     const std::size_t blocks = weights_->blocks.size();
-    for (std::size_t b = range * blocks / ranges_; b < (range + 1) * blocks / ranges_; ++b) {
+    for (std::size_t b = range * blocks / ranges; b < (range + 1) * blocks / ranges; ++b) {
       run_block(args, part, b);
     }
   }
@@ -392,8 +391,7 @@ class PreparedIgemm final : public Prepared {
   Epilogue epilogue_{};
   std::vector<std::uint8_t> zeros_;  // what a tap in zero padding reads
   std::vector<PartPlan> parts_;
-  std::size_t ranges_ = 1;  // of column blocks, per chunk
-  std::size_t task_count_ = 0;
+  std::size_t row_tasks_ = 0;  // chunks of all parts
 };
 
 }  // namespace
