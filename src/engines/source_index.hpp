@@ -24,8 +24,8 @@ inline std::int64_t padded_index(PaddingMode mode, std::int64_t i, std::int64_t 
   return -1;
 }
 
-/// The same for positions that no tap may read, between those of a strided convolution: beyond what the padding mode
-/// defines they are -1, too.
+/// The same for positions that no tap may read, between those of a strided convolution: beyond what the
+/// padding mode defines they are -1, too.
 inline std::int64_t padded_index_or_none(PaddingMode mode, std::int64_t i, std::int64_t size) noexcept {
   const std::int64_t at = padded_index(mode, i, size);
   return at < size ? std::max<std::int64_t>(at, -1) : -1;

@@ -27,8 +27,8 @@ struct Requantization {
   std::int32_t input_zero_point = 0;
   std::int32_t addend_zero_point = 0;
   float addend_multiplier = 0;
-  /// No value exceeds this before rounding, in steps of the output and without the addend; infinite when a bias is
-  /// not a number.
+  /// No value exceeds this before rounding, in steps of the output and without the addend; infinite when a
+  /// bias is not a number.
   float magnitude = 0;
 };
 
