@@ -18,7 +18,7 @@ class NativeEngine final : public Engine {
   NativeEngine(Isa isa, WinogradUse use)
       : igemm_{igemm::select(isa, false), igemm::select(isa, true)},
         depthwise_(depthwise::select(isa)),
-        winograd_(winograd::select(isa)),
+        winograd_(use == WinogradUse::never ? nullptr : winograd::select(isa)),
         winograd_use_(use) {}
 
   std::string_view name() const noexcept override { return "native"; }
@@ -28,8 +28,8 @@ class NativeEngine final : public Engine {
                                             const WeightView& weights) const override {
     if (is_depthwise(geometry, weights)) return pack_depthwise(geometry, weights, depthwise_);
     auto packed = pack_igemm(geometry, weights, igemm_);
-    if (winograd_use_ == WinogradUse::never || !winograd_declines(geometry, weights).empty()) return packed;
-    return std::make_shared<PackedWinograd>(geometry, weights, winograd_, std::move(packed));
+    if (winograd_ == nullptr || !winograd_declines(geometry, weights).empty()) return packed;
+    return std::make_shared<PackedWinograd>(geometry, weights, *winograd_, std::move(packed));
   }
 
   std::unique_ptr<const Prepared> prepare(std::shared_ptr<const PackedWeights> weights,
@@ -51,7 +51,7 @@ class NativeEngine final : public Engine {
  private:
   IgemmKernels igemm_;
   const depthwise::Kernel& depthwise_;
-  const winograd::Kernel& winograd_;
+  const winograd::Kernel* winograd_;  // null when it is never to run
   WinogradUse winograd_use_;
 };
 

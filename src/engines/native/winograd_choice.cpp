@@ -10,20 +10,22 @@ namespace {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Cycles for a vector of output channels: two input channels here, and four of the indirect GEMM.
+// Cycles for a vector of output channels: with two input channels here, and with `channels` in the indirect
+// GEMM.
 struct Cycles {
   double winograd;
   double direct;
+  std::int64_t channels;
 };
 
 Cycles product_cycles(Isa isa) {
   switch (isa) {
     case Isa::avx512vnni:
-      return {0.54, 0.54};
+      return {0.54, 0.54, 4};
     case Isa::avx2:
-      return {0.66, 1.8};
+      return {0.66, 0.6, 2};
     default:
-      return {1.5, 3.6};
+      return {1.5, 3.6, 4};
   }
 }
 
@@ -39,11 +41,11 @@ constexpr double kDirectRowCycles = 500;
 constexpr double kDirectOutputCycles = 15;
 constexpr double kDirectVectorCycles = 1;
 
-// A block of fewer tiles waits for the transformed weights as long as one of so many would.
-std::int64_t least_tiles(std::int64_t weight_bytes) {
+// How fast transformed weights come from where they stay between two blocks of tiles, in bytes per cycle.
+double weight_rate(std::int64_t bytes) {
   const CacheSizes& caches = cache_sizes();
-  if (weight_bytes <= caches.second / 2) return 3;
-  return weight_bytes <= caches.last / 2 ? 6 : 24;
+  if (bytes <= caches.second / 2) return 40;
+  return bytes <= caches.last / 2 ? 20 : 5;
 }
 
 }  // namespace
@@ -70,14 +72,16 @@ bool winograd_is_faster(const PackedWinograd& weights, const ConvProblem& proble
   const std::int64_t pairs = ceil_div(g.in_channels, 2) * g.kernel[0];
   const std::int64_t weight_bytes =
       static_cast<std::int64_t>(winograd::kPoints) * pairs * 4 * vectors * lanes;
-  const auto busy_tiles = static_cast<double>(std::max(tiles, blocks * least_tiles(weight_bytes)));
-  const double products = busy_tiles * static_cast<double>(winograd::kPoints) *
-                          static_cast<double>(pairs * vectors) * cycles.winograd;
+  const double products =
+      std::max(static_cast<double>(tiles * static_cast<std::int64_t>(winograd::kPoints) * pairs * vectors) *
+                   cycles.winograd,
+               static_cast<double>(blocks * weight_bytes) / weight_rate(weight_bytes));
   const double transforms =
       static_cast<double>(tiles) *
       (kTileCycles + kInputCycles * static_cast<double>(g.kernel[0] * ceil_div(g.in_channels, 2 * lanes)) +
        kOutputCycles * static_cast<double>(vectors));
-  const double steps = static_cast<double>(g.taps() * ceil_div(g.in_channels, 4)) * cycles.direct;
+  const double steps =
+      static_cast<double>(g.taps() * ceil_div(g.in_channels, cycles.channels)) * cycles.direct;
   const double output = kDirectOutputCycles + static_cast<double>(vectors) * (kDirectVectorCycles + steps);
   const double direct =
       static_cast<double>(problem.batch * out[1]) * (kDirectRowCycles + static_cast<double>(out[2]) * output);

@@ -20,7 +20,7 @@ struct Kernel {
 /// Every Winograd kernel of this build.
 std::span<const Kernel> kernels();
 
-/// The kernel for an instruction set.
-const Kernel& select(Isa isa);
+/// The kernel for an instruction set; null where there is none, since another family is faster.
+const Kernel* select(Isa isa);
 
 }  // namespace qconv::engines::winograd
