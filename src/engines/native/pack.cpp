@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
+
+#include "engines/native/copy_weights.hpp"
 
 namespace qconv::engines {
 namespace {
@@ -37,24 +40,31 @@ bool suits_whole_rows(const ConvGeometry& g) {
          g.in_channels % kStep != 0 && g.in_channels <= kNarrow;
 }
 
-// The weight rows as the caller has them.
+// The weights as the caller has them: [out][in of a group][taps], transposed [in][out of a group][taps].
 class Source {
  public:
-  Source(const ConvGeometry& g, const std::int8_t* values) : g_(g), values_(values) {}
-
-  // Weight of output channel `oc` and input channel `ic`, both counted over all groups; null when they are in
-  // different ones.
-  const std::int8_t* row(std::int64_t oc, std::int64_t ic) const {
-    const std::int64_t in = g_.in_channels_per_group();
-    const std::int64_t out = g_.out_channels_per_group();
-    if (oc / out != ic / in) return nullptr;
-    const std::int64_t index = g_.transposed ? ic * out + oc % out : oc * in + ic % in;
-    return values_ + index * g_.taps();
+  Source(const ConvGeometry& g, const std::int8_t* values)
+      : values_(values), in_(g.in_channels_per_group()), out_(g.out_channels_per_group()) {
+    const std::int64_t taps = g.taps();
+    group_stride_ = in_ * out_ * taps;
+    out_stride_ = g.transposed ? taps : in_ * taps;
+    in_stride_ = g.transposed ? out_ * taps : taps;
   }
 
+  // The first weight of output channel `oc`, counted over all groups.
+  const std::int8_t* row(std::int64_t oc) const {
+    return values_ + oc / out_ * group_stride_ + oc % out_ * out_stride_;
+  }
+  // From an input channel of the group to the next.
+  std::int64_t in_stride() const { return in_stride_; }
+
  private:
-  const ConvGeometry& g_;
   const std::int8_t* values_;
+  std::int64_t in_;
+  std::int64_t out_;
+  std::int64_t group_stride_;
+  std::int64_t out_stride_;
+  std::int64_t in_stride_;
 };
 
 // The flat kernel taps of a part, each row of the kernel from left to right.
@@ -125,25 +135,6 @@ void fill_spread(PackedIgemm& packed) {
   }
 }
 
-// Where the weights of one block go: [tap][step][column][channels of a step].
-struct Target {
-  std::int8_t* values;
-  std::int64_t channel_bytes;
-  std::int64_t step_bytes;
-  std::int64_t tap_bytes;
-  std::int32_t* tap_sums;  // at the block's first lane
-  std::size_t lanes;       // from the sums of one tap to those of the next
-
-  void put(std::int64_t tap, std::int64_t step, std::int64_t position, std::int64_t channel,
-           std::int8_t w) const {
-    std::int8_t* to =
-        values + tap * tap_bytes + step * step_bytes + position * kStep + channel * channel_bytes;
-    to[0] = w;
-    if (channel_bytes == 2) to[1] = static_cast<std::int8_t>(w < 0 ? -1 : 0);
-    tap_sums[static_cast<std::size_t>(tap) * lanes + static_cast<std::size_t>(position)] += w;
-  }
-};
-
 // Channel `c` of `channels` is in the step and at the place of the result, of steps of `size` channels.
 std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels, std::int64_t size) {
   const std::int64_t tail = channels % size;
@@ -152,36 +143,46 @@ std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels, std::
   return {c / size, c % size};
 }
 
+// Packs a block as [tap][step][column][channels of a step], and sums each tap's weights. A column has
+// `channels` input channels, of which those of its own group have weights.
 void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlock& block,
-                const std::vector<std::int64_t>& taps, const Target& target) {
-  const std::int64_t channels = packed.in_channels_per_group;
-  const std::int64_t width = packed.tap_channels / channels;  // kernel taps in one packed tap
-  for (std::int64_t column = 0; column < block.columns; ++column) {
-    const std::int64_t oc = block.first + column;
-    const auto position = static_cast<std::int64_t>(block.kernel->position(static_cast<std::size_t>(column)));
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const std::int8_t* row = source.row(oc, block.group * channels + c);
-      if (row == nullptr) continue;
-      for (std::size_t t = 0; t < taps.size(); ++t) {
-        const auto tap = static_cast<std::int64_t>(t);
-        const auto [step, byte] =
-            step_of(tap % width * channels + c, packed.tap_channels, kStep / packed.channel_bytes);
-        target.put(tap / width, step, position, byte, row[taps[t]]);
-      }
-    }
+                std::int64_t channels, const std::vector<std::int64_t>& taps, std::int8_t* values,
+                std::int32_t* tap_sums) {
+  const std::int64_t in = packed.geometry.in_channels_per_group();
+  const std::int64_t width = packed.whole_rows ? packed.geometry.kernel[2] : 1;  // taps in a packed one
+  const auto step_bytes = static_cast<std::int64_t>(block.kernel->columns * igemm::kStep);
+  const std::int64_t tap_bytes = static_cast<std::int64_t>(packed.steps) * step_bytes;
+  std::vector<Move> moves;  // of one tap
+  for (std::int64_t c = 0; c < width * channels; ++c) {
+    const auto [step, place] = step_of(c, width * channels, kStep / packed.channel_bytes);
+    moves.push_back(
+        {c % in * source.in_stride() + c / channels, step * step_bytes + place * packed.channel_bytes});
   }
-}
-
-void pack_grouped_block(const PackedIgemm& packed, const Source& source, const ColumnBlock& block,
-                        const std::vector<std::int64_t>& taps, const Target& target) {
-  const std::int64_t channels = packed.geometry.in_channels_per_group();
+  const CopyWeights copy = copy_weights_of(packed.channel_bytes);
+  struct Column {
+    const std::int8_t* row;
+    const Move* moves;
+    std::size_t position;
+  };
+  std::vector<Column> columns;
   for (std::int64_t column = 0; column < block.columns; ++column) {
     const std::int64_t oc = block.first + column;
-    const auto position = static_cast<std::int64_t>(block.kernel->position(static_cast<std::size_t>(column)));
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const std::int8_t* row = source.row(oc, oc / channels * channels + c);
-      for (std::size_t t = 0; t < taps.size(); ++t) {
-        target.put(static_cast<std::int64_t>(t), c / kStep, position, c % kStep, row[taps[t]]);
+    const std::int64_t own = oc / packed.geometry.out_channels_per_group() * in % channels;
+    columns.push_back(
+        {source.row(oc), moves.data() + own, block.kernel->position(static_cast<std::size_t>(column))});
+  }
+  // A few channels of all columns at a time: what is read and written then stays in the first-level cache.
+  constexpr std::size_t kAtOnce = 16;
+  const auto count = static_cast<std::size_t>(width * in);
+  for (std::size_t at = 0; at < count; at += kAtOnce) {
+    const std::size_t length = std::min(kAtOnce, count - at);
+    for (const Column& column : columns) {
+      std::int8_t* to = values + column.position * igemm::kStep;
+      std::int32_t* sum = tap_sums + column.position;
+      for (std::size_t t = 0; t < taps.size(); t += static_cast<std::size_t>(width)) {
+        *sum += copy({column.moves + at, length}, column.row + taps[t], to);
+        to += tap_bytes;
+        sum += packed.lanes;
       }
     }
   }
@@ -228,22 +229,22 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
   std::memset(packed->values.data(), 0, total);
 
   const Source source(geometry, weights.values);
+  // The grouped kernels have the channels of all groups in the same place, since they shuffle the input
+  // instead.
+  const std::int64_t channels = grouped ? geometry.in_channels_per_group() : packed->in_channels_per_group;
   for (PackedPart& p : packed->parts) {
     const std::vector<std::int64_t> flat = flat_taps(geometry, p.part);
     p.tap_sums.resize(static_cast<std::size_t>(p.taps) * packed->lanes);
     for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       const ColumnBlock& block = packed->blocks[b];
-      const auto step_bytes = static_cast<std::int64_t>(block.kernel->columns * igemm::kStep);
-      const Target target{packed->values.data() + p.block_offsets[b],
-                          packed->channel_bytes,
-                          step_bytes,
-                          static_cast<std::int64_t>(packed->steps) * step_bytes,
-                          p.tap_sums.data() + block.lane,
-                          packed->lanes};
-      (grouped ? pack_grouped_block : pack_block)(*packed, source, block, flat, target);
+      pack_block(*packed, source, block, channels, flat, packed->values.data() + p.block_offsets[b],
+                 p.tap_sums.data() + block.lane);
     }
     p.sums.resize(packed->lanes);
-    for (std::size_t i = 0; i < p.tap_sums.size(); ++i) p.sums[i % packed->lanes] += p.tap_sums[i];
+    for (auto sums = p.tap_sums.begin(); sums != p.tap_sums.end();
+         sums += static_cast<std::ptrdiff_t>(packed->lanes)) {
+      std::transform(p.sums.begin(), p.sums.end(), sums, p.sums.begin(), std::plus<>());
+    }
   }
   return packed;
 }

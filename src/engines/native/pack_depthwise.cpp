@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engines/native/copy_weights.hpp"
 #include "engines/native/kernels/lane_order.hpp"
 
 namespace qconv::engines {
@@ -119,12 +120,32 @@ std::vector<DepthwiseBlock> cut_blocks(std::size_t channels, const depthwise::Ke
   return blocks;
 }
 
-// Where tap `t` of lane `lane` is among the taps of a block.
-std::size_t tap_offset(const depthwise::Kernel& kernel, std::size_t lane, std::size_t t) {
-  if (kernel.tap_bytes == 1) return lane * depthwise::kStep + t;
+// Where tap `t` of lane `lane` is among the taps of a block: the sum of the two.
+std::size_t lane_offset(const depthwise::Kernel& kernel, std::size_t lane) {
+  if (kernel.tap_bytes == 1) return lane * depthwise::kStep;
   const std::size_t lanes = kernel.block / 4;
-  const std::size_t vector = lane / lanes;
-  return (((vector * 2 + t / 2) * lanes + lane % lanes) * 2 + t % 2) * 2;
+  return (lane / lanes * 2 * lanes + lane % lanes) * 4;
+}
+std::size_t tap_offset(const depthwise::Kernel& kernel, std::size_t t) {
+  return kernel.tap_bytes == 1 ? t : (t / 2 * kernel.block / 4 * 2 + t % 2) * 2;
+}
+
+// The moves of a part, those of its first output row, which has every tap once, before the others.
+std::vector<Move> moves_of(const ColumnLayout& layout, const depthwise::Kernel& kernel) {
+  const std::size_t row_bytes = kernel.block * depthwise::kStep * kernel.tap_bytes;
+  const std::size_t steps = layout.step_groups.size();
+  const auto rows = static_cast<std::size_t>(layout.output_rows);
+  std::vector<Move> moves;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t step = 0; step < steps; ++step) {
+      for (std::size_t t = 0; t < depthwise::kStep; ++t) {
+        const std::int64_t tap = layout.taps[(step * rows + row) * depthwise::kStep + t];
+        const std::size_t to = (row * steps + step) * row_bytes + tap_offset(kernel, t);
+        if (tap >= 0) moves.push_back({tap, static_cast<std::int64_t>(to)});
+      }
+    }
+  }
+  return moves;
 }
 
 }  // namespace
@@ -163,27 +184,20 @@ std::shared_ptr<const PackedDepthwise> pack_depthwise(const ConvGeometry& geomet
   const std::int64_t kernel_taps = geometry.taps();
   for (PackedDepthwisePart& p : packed->parts) {
     p.sums.resize(static_cast<std::size_t>(geometry.out_channels));
-    const std::size_t steps = p.layout.step_groups.size();
-    const auto rows = static_cast<std::size_t>(p.layout.output_rows);
+    const std::vector<Move> moves = moves_of(p.layout, kernel);
+    const auto taps = static_cast<std::size_t>(engines::taps(p.part));
+    const std::span<const Move> first_row(moves.data(), taps);
+    const std::span<const Move> other_rows(moves.data() + taps, moves.size() - taps);
+    const CopyWeights copy = copy_weights_of(static_cast<std::int64_t>(kernel.tap_bytes));
     for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       std::int8_t* block = packed->values.data() + p.block_offsets[b];
       for (std::size_t lane = 0; lane < kernel.block; ++lane) {
         const std::int64_t channel = packed->channel(b, lane);
         if (channel < 0) continue;
-        std::int32_t sum = 0;
-        for (std::size_t i = 0; i < p.layout.taps.size(); ++i) {
-          if (p.layout.taps[i] < 0) continue;
-          const std::int8_t w = weights.values[channel * kernel_taps + p.layout.taps[i]];
-          const std::size_t step = i / depthwise::kStep / rows;
-          const std::size_t row = i / depthwise::kStep % rows;
-          std::int8_t* to =
-              block + (row * steps + step) * row_bytes + tap_offset(kernel, lane, i % depthwise::kStep);
-          to[0] = w;
-          if (kernel.tap_bytes == 2) to[1] = static_cast<std::int8_t>(w < 0 ? -1 : 0);
-          // Each output row has every tap once.
-          if (row == 0) sum += w;
-        }
-        p.sums[static_cast<std::size_t>(channel)] = sum;
+        const std::int8_t* from = weights.values + channel * kernel_taps;
+        std::int8_t* to = block + lane_offset(kernel, lane);
+        p.sums[static_cast<std::size_t>(channel)] = copy(first_row, from, to);
+        copy(other_rows, from, to);
       }
     }
   }
