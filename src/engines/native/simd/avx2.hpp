@@ -125,13 +125,11 @@ struct Avx2 {
       alignas(32) std::uint8_t array[32];
       _mm256_store_si256(reinterpret_cast<__m256i*>(array), bytes);
       std::memcpy(p, array, r.count);
-    } else if constexpr (N == 4) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes);
-    } else if constexpr (N == 2) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
-    } else {
-      _mm_storeu_si64(p, _mm256_castsi256_si128(bytes));
+      return;
     }
+    if constexpr (N == 4) _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bytes);
+    if constexpr (N == 2) _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
+    if constexpr (N == 1) _mm_storeu_si64(p, _mm256_castsi256_si128(bytes));
   }
 
   // Depthwise: four pixels of up to 32 channels, byte by byte into dwords. Unpacking works within 128-bit

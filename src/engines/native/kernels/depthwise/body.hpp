@@ -57,7 +57,7 @@ struct Common {
 template <class V, int Rows, int Width, int Steps, bool Add, bool OnePixel>
 [[gnu::always_inline]] inline void sum_tile(
     const Common<V>& c, std::size_t v, const std::uint8_t* const* columns,
-    const typename V::Pixels (&addends)[Add ? Rows : 1][Add ? Width : 1],
+    const typename V::Pixels (&addends)[either(Add, Rows, 1)][either(Add, Width, 1)],
     typename V::Accumulator (&sums)[Rows][Width]) noexcept {
   const auto initial = V::load_sums(c.parameters + v * V::kLanes);
   for (int r = 0; r < Rows; ++r) {
@@ -105,7 +105,7 @@ template <class V, int Rows, int Width, int Steps, bool Add, bool OnePixel>
   const auto count = [&](int x) {
     return static_cast<std::size_t>(left - x * pixels < pixels ? left - x * pixels : pixels);
   };
-  typename V::Pixels addends[Add ? Rows : 1][Add ? Width : 1];
+  typename V::Pixels addends[either(Add, Rows, 1)][either(Add, Width, 1)];
   if constexpr (Add) {
     for (int r = 0; r < Rows; ++r) {
       for (int x = 0; x < Width; ++x) {

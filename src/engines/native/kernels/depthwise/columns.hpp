@@ -12,6 +12,9 @@ namespace {
 template <class V, int Pixels>
 inline constexpr std::size_t kColumnBytes = V::kLanes* kStep*(Pixels == 1 ? V::kStreams : 1) / Pixels;
 
+// As `condition ? a : b`, which clang-tidy takes for a mistake where a template makes its branches equal.
+constexpr int either(bool condition, int a, int b) noexcept { return condition ? a : b; }
+
 // Where the four rows of a group are, and how far apart their pixels: not at all in zero padding.
 struct Sources {
   const std::uint8_t* at[kStep];
@@ -36,8 +39,8 @@ void interleave_evenly(Sources from, std::size_t count, const Args& args, std::u
   const std::size_t stream_bytes = args.stream_bytes;
   std::size_t i = 0;
   for (; i + Pixels <= count; i += Pixels, to += Pixels * kColumnBytes<V, Pixels>) {
-    interleave<V, Together ? 1 : Pixels, Flip>(from, Together ? V::kLanes * kStep : args.channels,
-                                               stream_bytes, to);
+    interleave<V, either(Together, 1, Pixels), Flip>(from, Together ? V::kLanes * kStep : args.channels,
+                                                     stream_bytes, to);
     for (std::size_t t = 0; t < kStep; ++t) from.at[t] += Pixels * from.step[t];
   }
   for (; i < count; ++i, to += kColumnBytes<V, Pixels>) {
