@@ -58,6 +58,12 @@ TEST(Winograd, EverySizeAroundTheTiles) {
   }
 }
 
+TEST(Winograd, EmptyBatch) {
+  ConvProblem p = problem_of("conv2d c3 k5 i6x7 f3x3 p1x1");
+  p.batch = 0;
+  expect_equal(make_case(p, 1), "empty");
+}
+
 TEST(Winograd, EveryNumberOfChannels) {
   for (std::int64_t channels = 1; channels <= 70; ++channels) {
     const std::string n = std::to_string(channels);

@@ -88,7 +88,7 @@ class PreparedWinograd final : public Prepared {
     initial_.resize(padded);
     bias_.resize(padded);
     multiplier_.resize(padded);
-    block_tiles_ = std::min(winograd_block_tiles(weights_->kernel_row(), g), tiles_);
+    block_tiles_ = winograd_block_tiles(weights_->kernel_row(), g);
     for (const auto& panel : transformed_.panels) {
       sum_columns_ =
           std::max(sum_columns_, panel.vectors * static_cast<std::int64_t>(weights_->kernel_row().lanes));
