@@ -9,6 +9,10 @@ else()
 endif()
 
 set(QCONV_ISA_FLAGS_scalar "")
+if("neondot" IN_LIST QCONV_ISAS)
+  # GCC 12 for Arm vectorizes loops that add up products of 16 bits in two sums, as scalar Winograd's, to wrong sums.
+  set(QCONV_ISA_FLAGS_scalar $<$<CXX_COMPILER_ID:GNU>:-fno-tree-loop-vectorize>)
+endif()
 set(QCONV_ISA_FLAGS_avx2 -mavx2 -mfma -mno-avx512f)
 set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512
     # GCC 12 warns of its own intrinsics (bug 105593).
