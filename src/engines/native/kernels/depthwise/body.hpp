@@ -191,8 +191,8 @@ void run_dots(const Args& args) noexcept {
 
 template <class V, int Tile>
 void run(const Args& args) noexcept {
-  args.signed_input != V::kSignedBytes ? interleave_columns<V, true>(args)
-                                       : interleave_columns<V, false>(args);
+  args.signed_input == V::kSignedBytes ? interleave_columns<V, false>(args)
+                                       : interleave_columns<V, true>(args);
   args.addend == nullptr ? run_dots<V, Tile, false>(args) : run_dots<V, Tile, true>(args);
 }
 
