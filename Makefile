@@ -1,6 +1,6 @@
 # Short names for the commands people and CI run; the work is in CMakePresets.json and scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format
+.PHONY: help demo test stress bench lint format
 export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
 
 help: ## list these targets
@@ -14,6 +14,11 @@ demo: ## install what is needed, build, and quantize and run two real networks
 test: ## install what is needed, build, and run every test
 	@scripts/install-deps
 	@cmake --workflow --preset dev
+
+stress: ## compare 100,000 random convolutions with the reference, on every instruction set, for minutes
+	@scripts/install-deps
+	@cmake --preset dev
+	@cmake --build --preset dev --target stress
 
 bench: ## build, and time every layer next to the peers that are installed
 	@scripts/install-deps --bench

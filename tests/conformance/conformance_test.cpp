@@ -1,12 +1,10 @@
 // Every fast path equals the reference byte for byte: the listed problems and random ones, on every
 // instruction set of this machine, with one thread and with several.
+#include "support/conformance.hpp"
+
 #include <fstream>
 
 #include <gtest/gtest.h>
-
-#include "engines/native/native.hpp"
-#include "engines/reference/reference.hpp"
-#include "support/conv_case.hpp"
 
 namespace qconv {
 namespace {
@@ -15,38 +13,8 @@ using testing::ConvCase;
 using testing::Data;
 using testing::make_case;
 
-std::vector<std::unique_ptr<const engines::Engine>> native_engines() {
-  std::vector<std::unique_ptr<const engines::Engine>> list;
-  for (const Isa isa : list_isas()) {
-    if (supported(isa)) list.push_back(engines::make_native(isa));
-  }
-  return list;
-}
-
-// The first byte in which the two differ, in words; empty when they are equal.
-std::string difference(const std::vector<std::uint8_t>& expected, const std::vector<std::uint8_t>& actual) {
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    if (expected[i] != actual[i]) {
-      return "byte " + std::to_string(i) + " is " + std::to_string(actual[i]) + ", expected " +
-             std::to_string(expected[i]);
-    }
-  }
-  return {};
-}
-
 void expect_conformance(const ConvCase& c, std::uint64_t seed) {
-  static const auto engines = native_engines();
-  static const auto one = testing::make_pool(1);
-  static const auto three = testing::make_pool(3);
-  const auto expected = testing::run_case(engines::reference(), c, *one);
-  for (const auto& engine : engines) {
-    const std::string kernel =
-        engine->pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points})->kernel();
-    EXPECT_EQ(difference(expected, testing::run_case(*engine, c, *one)), "")
-        << kernel << ": " << c.problem.to_string() << " seed " << seed;
-    EXPECT_EQ(difference(expected, testing::run_case(*engine, c, *three)), "")
-        << kernel << ", 3 threads: " << c.problem.to_string() << " seed " << seed;
-  }
+  EXPECT_EQ(testing::compare_with_reference(c).difference, "") << c.problem.to_string() << " seed " << seed;
 }
 
 TEST(Conformance, ListedProblems) {

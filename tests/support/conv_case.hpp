@@ -34,6 +34,9 @@ ConvCase make_case(const ConvProblem& problem, std::uint64_t seed, Data data = D
 /// channels-last.
 std::vector<std::uint8_t> run_case(const engines::Engine& engine, const ConvCase& c, ThreadPool& pool);
 
+/// Whether a problem is valid, and small enough that many can be tested.
+bool suits_test(const ConvProblem& problem);
+
 /// A valid problem drawn at random: every attribute, sizes around the tiles of the kernels.
 ConvProblem random_problem(std::mt19937_64& random);
 
