@@ -234,13 +234,14 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
   const std::int64_t channels = grouped ? geometry.in_channels_per_group() : packed->in_channels_per_group;
   for (PackedPart& p : packed->parts) {
     const std::vector<std::int64_t> flat = flat_taps(geometry, p.part);
+    p.sums.resize(packed->lanes);
     p.tap_sums.resize(static_cast<std::size_t>(p.taps) * packed->lanes);
+    if (flat.empty()) continue;  // outputs that are the bias alone
     for (std::size_t b = 0; b < packed->blocks.size(); ++b) {
       const ColumnBlock& block = packed->blocks[b];
       pack_block(*packed, source, block, channels, flat, packed->values.data() + p.block_offsets[b],
                  p.tap_sums.data() + block.lane);
     }
-    p.sums.resize(packed->lanes);
     for (auto sums = p.tap_sums.begin(); sums != p.tap_sums.end();
          sums += static_cast<std::ptrdiff_t>(packed->lanes)) {
       std::transform(p.sums.begin(), p.sums.end(), sums, p.sums.begin(), std::plus<>());
