@@ -192,7 +192,7 @@ def write_report(arguments: argparse.Namespace, key: str, files: dict[str, Path]
     facts = json.loads(files["facts"].read_text())
     peaks = {int(threads): peak for threads, peak in facts["peaks"].items()}
     layers = read_layers(arguments.layers)
-    rows = results.with_peaks(results.read_rows(files["rows"]), layers, peaks)
+    rows = results.with_peaks(results.without_fallbacks(results.read_rows(files["rows"])), layers, peaks)
     images = draw(arguments, key, layers, rows, peaks)
     text = report.section(layers, rows, facts["machine"], peaks, images)
     files["text"].write_text(text + "\n")

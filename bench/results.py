@@ -73,6 +73,21 @@ def with_peaks(rows: Iterable[Row], layers: Iterable[Layer], peaks: dict[int, di
     ]
 
 
+# A peer that takes a second for a call fell back on plain loops; a ratio to it would say nothing.
+HOPELESS_US = 1e6
+
+
+def without_fallbacks(rows: Iterable[Row]) -> list[Row]:
+    """Peers' rows that are hopelessly slow become rows without a time."""
+
+    def judged(row: Row) -> Row:
+        if row.reason or row.contender == "qconv" or row.min_us < HOPELESS_US:
+            return row
+        return replace(row, reason="no fast implementation, a call takes seconds")
+
+    return [judged(row) for row in rows]
+
+
 def geometric_mean(values: Iterable[float]) -> float:
     """Of positive values; not a number when there are none."""
     logarithms = [math.log(value) for value in values]

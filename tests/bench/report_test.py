@@ -122,6 +122,10 @@ class Results(unittest.TestCase):
         new = [row("qconv", "a", 1), row("peer", "a", 8, version="2")]
         self.assertEqual([r.min_us for r in results.merged(old, new)], [1, 3, 9, 8])
 
+    def test_fallbacks_have_no_time(self) -> None:
+        slow = results.without_fallbacks([row("oneDNN", "a", 2e6), row("qconv", "a", 2e6), row("oneDNN", "b", 9e5)])
+        self.assertEqual([bool(r.reason) for r in slow], [True, False, False])
+
     def test_shares_are_of_the_best_peak(self) -> None:
         rows = [row("qconv", "a.64_64_3x3", 1), row("qconv", "no longer in the list", 1)]
         (rescaled,) = results.with_peaks(rows, self.layers, PEAKS)
