@@ -158,30 +158,6 @@ struct Avx2 {
     _mm256_storeu_si256(vectors + 2, _mm256_unpacklo_epi16(hi01, hi23));
     _mm256_storeu_si256(vectors + 3, _mm256_unpackhi_epi16(hi01, hi23));
   }
-  static __m256 add_low_bytes(__m256 value, const std::uint8_t* p, std::int32_t zero_point,
-                              float multiplier) noexcept {
-    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    const __m256i centred =
-        _mm256_sub_epi32(_mm256_and_si256(a, _mm256_set1_epi32(0xff)), _mm256_set1_epi32(zero_point));
-    return _mm256_add_ps(value, _mm256_mul_ps(_mm256_cvtepi32_ps(centred), _mm256_set1_ps(multiplier)));
-  }
-  /// Values within a byte's range once the zero point is added: signed or not, their low byte is what is
-  /// stored.
-  static void store_block(std::uint8_t* p, std::size_t count, const __m256i (&v)[4],
-                          std::int32_t zero_point) noexcept {
-    const __m256i low_byte = _mm256_set1_epi16(0xff);
-    const __m256i z = _mm256_set1_epi16(static_cast<short>(zero_point));
-    const __m256i s0 = _mm256_and_si256(_mm256_add_epi16(_mm256_packs_epi32(v[0], v[1]), z), low_byte);
-    const __m256i s1 = _mm256_and_si256(_mm256_add_epi16(_mm256_packs_epi32(v[2], v[3]), z), low_byte);
-    const __m256i packed = _mm256_packus_epi16(s0, s1);
-    if (count >= 32) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
-    } else {
-      alignas(32) std::uint8_t bytes[32];
-      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), packed);
-      std::memcpy(p, bytes, count);
-    }
-  }
 
   // Depthwise columns, see kernels/depthwise/depthwise.hpp. They are kept as words, for vpmaddwd: one stream
   // of rows 0 and 1, one of rows 2 and 3. A vector of bytes holds 32 channels, or 16 of each of two pixels.

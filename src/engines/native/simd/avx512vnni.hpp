@@ -183,22 +183,6 @@ struct Avx512Vnni {
     _mm512_storeu_si512(to + 128, _mm512_unpacklo_epi16(hi01, hi23));
     _mm512_storeu_si512(to + 192, _mm512_unpackhi_epi16(hi01, hi23));
   }
-  static __m512 add_low_bytes(__m512 value, const std::uint8_t* p, std::int32_t zero_point,
-                              float multiplier) noexcept {
-    const __m512i bytes = _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(0xff));
-    const __m512i centred = _mm512_sub_epi32(bytes, _mm512_set1_epi32(zero_point));
-    return _mm512_add_ps(value, _mm512_mul_ps(_mm512_cvtepi32_ps(centred), _mm512_set1_ps(multiplier)));
-  }
-  /// Values within a byte's range once the zero point is added: signed or not, their low byte is what is
-  /// stored.
-  static void store_block(std::uint8_t* p, std::size_t count, const __m512i (&v)[4],
-                          std::int32_t zero_point) noexcept {
-    const __m512i low_byte = _mm512_set1_epi16(0xff);
-    const __m512i z = _mm512_set1_epi16(static_cast<short>(zero_point));
-    const __m512i s0 = _mm512_and_si512(_mm512_add_epi16(_mm512_packs_epi32(v[0], v[1]), z), low_byte);
-    const __m512i s1 = _mm512_and_si512(_mm512_add_epi16(_mm512_packs_epi32(v[2], v[3]), z), low_byte);
-    _mm512_mask_storeu_epi8(p, wide_mask(count), _mm512_packus_epi16(s0, s1));
-  }
   // Depthwise columns, see kernels/depthwise/depthwise.hpp. A vector of bytes holds a block of channels, or
   // half or a quarter of one of each of a few pixels, `step` bytes apart in memory.
   using Pixels = __m512i;

@@ -93,14 +93,6 @@ struct Scalar {
       to[4 * c + 3] = inside ? p3[c] ^ flip : 0;
     }
   }
-  static float add_low_bytes(float value, const std::uint8_t* p, std::int32_t zero_point,
-                             float multiplier) noexcept {
-    return value + static_cast<float>(*p - zero_point) * multiplier;
-  }
-  static void store_block(std::uint8_t* p, std::size_t count, const std::int32_t (&v)[4],
-                          std::int32_t zero_point) noexcept {
-    for (std::size_t c = 0; c < count; ++c) p[c] = static_cast<std::uint8_t>(v[c] + zero_point);
-  }
 
   // Depthwise columns, see kernels/depthwise/depthwise.hpp: a block is four channels of one pixel.
   struct Pixels {
