@@ -81,12 +81,29 @@ std::string describe(const onnx::NodeProto& node, int index) {
   return fmt::format("node {} ({})", index, node.op_type());
 }
 
-// What names from the file may hold, control characters above all, must not reach a message as it is.
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+// What texts from the file may hold, control characters above all, must not reach a message as it is.
 std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; },
-      '?');
+  std::replace_if(text.begin(), text.end(), is_control, '?');
   return text;
+}
+
+void check_name(const std::string& name) {
+  check<FileError>(std::none_of(name.begin(), name.end(), is_control),
+                   "the name '{}' holds a control character; give it a name that can be printed", name);
+}
+
+// The names that stay in the graph, where messages, summaries and written files will show them.
+void check_names(const onnx::GraphProto& proto) {
+  check_name(proto.name());
+  for (const onnx::TensorProto& tensor : proto.initializer()) check_name(tensor.name());
+  for (const onnx::ValueInfoProto& info : proto.input()) check_name(info.name());
+  for (const onnx::ValueInfoProto& info : proto.output()) check_name(info.name());
+  for (const onnx::NodeProto& node : proto.node()) {
+    check_name(node.name());
+    for (const std::string& result : node.output()) check_name(result);
+  }
 }
 
 // All of them, before any is built.
@@ -180,6 +197,7 @@ graph::Graph read_model(const onnx::ModelProto& model, const std::filesystem::pa
                         std::size_t file_size) {
   const int opset = opset_of(model);
   const onnx::GraphProto& proto = model.graph();
+  check_names(proto);
   check_operators(proto);
   OnnxReader reader(opset, folder, kFoldingAllowance + file_size);
   if (!proto.name().empty()) reader.graph().name = proto.name();

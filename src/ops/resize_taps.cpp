@@ -155,22 +155,31 @@ std::array<ResizeAxis, 3> resize_axes(std::string_view who, const Volume& input,
   check(std::isfinite(resize.cubic_coeff_a), "{}: cubic_coeff_a must be finite, got {}", who,
         resize.cubic_coeff_a);
   const Spatial size = resize.size ? resize.size->spatial(input.ndim, 1, who, "size") : Spatial{1, 1, 1};
+  // Every size is checked before any taps are made: their number is the caller's.
+  Spatial out{1, 1, 1};
+  std::array<double, 3> scale{};
+  for (std::size_t d = 3 - ndim; d < 3; ++d) {
+    scale[d] = factors.empty() ? 0.0 : factors[factors.size() == 1 ? 0 : d - (3 - ndim)];
+    check(factors.empty() || (std::isfinite(scale[d]) && scale[d] > 0),
+          "{}: scale factors must be positive and finite, got {}", who, scale[d]);
+    const std::int64_t in = input.spatial[d];
+    const double scaled = std::floor(static_cast<double>(in) * scale[d]);
+    check(scaled <= std::numeric_limits<std::int32_t>::max(), "{}: scale factor {} makes {} elements of {}",
+          who, scale[d], scaled, in);
+    out[d] = resize.size ? size[d] : static_cast<std::int64_t>(scaled);
+    check(out[d] >= 1 || input.batch == 0, "{}: an output of spatial size {} (from {}) is empty", who, out[d],
+          in);
+    check(out[d] <= std::numeric_limits<std::int32_t>::max(), "{}: output of spatial size {} is beyond reason",
+          who, out[d]);
+    check(in >= 1 || input.batch == 0, "{}: input of spatial size {} has nothing to resize", who, in);
+  }
+  const bool empty = input.batch == 0 || input.channels == 0;
   std::array<ResizeAxis, 3> axes;
   axes.fill({1, {0}, {1.0F}, 1});
   for (std::size_t d = 3 - ndim; d < 3; ++d) {
-    const double factor = factors.empty() ? 0.0 : factors[factors.size() == 1 ? 0 : d - (3 - ndim)];
-    check(factors.empty() || (std::isfinite(factor) && factor > 0),
-          "{}: scale factors must be positive and finite, got {}", who, factor);
-    const std::int64_t in = input.spatial[d];
-    const double scaled = std::floor(static_cast<double>(in) * factor);
-    check(scaled <= std::numeric_limits<std::int32_t>::max(), "{}: scale factor {} makes {} elements of {}",
-          who, factor, scaled, in);
-    const std::int64_t out = resize.size ? size[d] : static_cast<std::int64_t>(scaled);
-    check(out >= 1 || input.batch == 0, "{}: an output of spatial size {} (from {}) is empty", who, out, in);
-    check(out <= std::numeric_limits<std::int32_t>::max(), "{}: output of spatial size {} is beyond reason",
-          who, out);
-    check(in >= 1 || input.batch == 0, "{}: input of spatial size {} has nothing to resize", who, in);
-    axes[d] = in >= 1 && out >= 0 ? make_axis(in, out, factor, resize) : ResizeAxis{1, {}, {}, 0};
+    // An output without elements needs no taps, however far it reaches.
+    axes[d] = empty ? ResizeAxis{1, {}, {}, std::max<std::int64_t>(out[d], 0)}
+                    : make_axis(input.spatial[d], out[d], scale[d], resize);
   }
   return axes;
 }

@@ -254,6 +254,36 @@ TEST(HostileOnnx, RunsThatNeedTooMuchMemory) {
   EXPECT_LT(largest, kSmall);
 }
 
+// What has no elements costs nothing, whatever sizes it has.
+TEST(HostileOnnx, HugeSizesOfNothing) {
+  ModelBuilder b;
+  b.input("x", {1, 0, 4, 4});
+  b.floats("scales", {4}, 0);
+  for (const float s : {1.0F, 1.0F, 1e8F, 1e8F}) b.graph().mutable_initializer(0)->add_float_data(s);
+  ModelBuilder::text(b.node("Resize", {"x", "", "scales"}, "y"), "mode", "cubic");
+  b.output("y");
+  const Network network = b.load();
+  const std::size_t largest = testing_io::largest_allocation(
+      [&] { EXPECT_EQ(network.run(Tensor::zeros({1, 0, 4, 4}, float32)).numel(), 0); });
+  EXPECT_LT(largest, kSmall);
+}
+
+TEST(HostileOnnx, NamesThatCannotBePrinted) {
+  for (const std::string name : {"a\nb", "\x1b[2J", "a\x7f"}) {
+    ModelBuilder node = small_conv();
+    node.graph().mutable_node(0)->set_name(name);
+    EXPECT_THAT(refusal(node), HasSubstr("control character"));
+    ModelBuilder input;
+    input.input(name, {1, 4});
+    input.node("Relu", {name}, "y");
+    input.output("y");
+    EXPECT_THAT(refusal(input), HasSubstr("control character"));
+    ModelBuilder result = small_conv();
+    result.node("Relu", {"y"}, name);
+    EXPECT_THAT(refusal(result), HasSubstr("control character"));
+  }
+}
+
 class ExternalData : public testing::Test {
  protected:
   void SetUp() override {
