@@ -1,0 +1,56 @@
+"""Files by what their names end in."""
+
+import os
+
+from . import _qconv
+
+
+def _suffix(path):
+    return os.path.splitext(os.fspath(path))[1].lower()
+
+
+_LOADERS = {
+    ".safetensors": _qconv.load_safetensors,
+    ".npz": _qconv.load_npz,
+}
+_SAVERS = {
+    ".safetensors": _qconv.save_safetensors,
+    ".npz": _qconv.save_npz,
+}
+
+
+def _by_suffix(table, path, verb):
+    try:
+        return table[_suffix(path)]
+    except KeyError:
+        raise ValueError(f"qconv.{verb}: {os.fspath(path)!r}: expected a name that ends in {', '.join(table)}") from None
+
+
+def load(path):
+    """The tensors of a file by name: a dict of Tensor, None where the file has None.
+
+    The name decides how it is read. FileError, one line that begins with the file's name, for anything that cannot be
+    trusted; ValueError for another ending.
+    """
+    return _by_suffix(_LOADERS, path, "load")(path)
+
+
+def save(state_dict, path):
+    """Writes a dict of tensors, atomically: an interrupted save leaves the old file whole.
+
+    The name decides how. FileError when the file cannot be written; ValueError for another ending.
+    """
+    _by_suffix(_SAVERS, path, "save")(state_dict, path)
+
+
+def quantize_onnx(model, output, batches, **options):
+    """Quantizes a float ONNX network with calibration data and writes it as QDQ ONNX.
+
+    model: path of the float network. output: path to write, or None. batches: an iterable of float32 arrays, or of lists
+    of them, one per input. options: as for Network.quantize (activation, per_channel, exclude_layers, exclude_ops).
+    Returns the quantized Network. Throws FileError for the files and ValueError for data that does not fit.
+    """
+    network = _qconv.Network(model).quantize(batches, **options)
+    if output is not None:
+        network.save(output)
+    return network

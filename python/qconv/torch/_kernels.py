@@ -1,0 +1,152 @@
+"""torch.ops.quantized.conv* on qconv's kernels, for as long as a `with` statement lasts."""
+
+import contextlib
+import threading
+import warnings
+
+import torch
+
+from .. import ops
+from .._torch_tensors import from_torch, to_torch
+
+_KINDS = [("conv", False), ("conv_transpose", True)]
+
+
+def _operator_table():
+    """(name in torch.ops.quantized, dispatch key, qconv operator, how it is called, dimensions, transposed)."""
+    rows = []
+    for kind, transposed in _KINDS:
+        for ndim in (1, 2, 3):
+            base = f"{kind}{ndim}d"
+            for op in (base,) if transposed else (base, f"{base}_relu"):
+                overload = ".new" if ndim > 1 and not transposed else ""
+                rows.append((op + overload, "QuantizedCPU", op, "static", ndim, transposed))
+                if overload:
+                    rows.append((op, "QuantizedCPU", op, "legacy", ndim, transposed))
+            rows.append((f"{base}_dynamic", "CPU", f"{base}_dynamic", "dynamic", ndim, transposed))
+    for op in ("conv2d_add", "conv2d_add_relu"):
+        rows.append((op, "QuantizedCPU", op, "add", 2, False))
+    return rows
+
+
+class _Packed:
+    """PyTorch's packed parameters, repacked for qconv; as many as a network has, found again by their address."""
+
+    def __init__(self, rule):
+        self._rule = rule
+        self._known = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, theirs, ndim, transposed):
+        key = (hash(theirs), ndim)  # of a ScriptObject: the address of the object in C++
+        known = self._known.get(key)
+        if known is None:
+            ours = self._repack(theirs, ndim, transposed)
+            with self._lock:
+                # The reference keeps the address from being given to another object.
+                known = self._known.setdefault(key, (theirs, ours))
+        return known[1]
+
+    def _repack(self, theirs, ndim, transposed):
+        get = theirs._get_method
+        weight, bias = get("unpack")()
+        lists = [list(get(name)()) for name in ("stride", "padding", "output_padding", "dilation")]
+        if ndim == 1:
+            # PyTorch has 1-D convolutions as 2-D ones of height 1.
+            weight = weight.squeeze(2)
+            lists = [values[-1:] for values in lists]
+        stride, padding, output_padding, dilation = lists
+        weight, bias = from_torch(weight), None if bias is None else from_torch(bias.detach().contiguous())
+        rule = self._rule or ("qnnpack" if torch.backends.quantized.engine == "qnnpack" else "fbgemm")
+        if transposed:
+            prepack = getattr(ops, f"conv_transpose{ndim}d_prepack")
+            return prepack(weight, bias, stride, padding, output_padding, dilation, get("groups")(), rule=rule)
+        prepack = getattr(ops, f"conv{ndim}d_prepack")
+        return prepack(weight, bias, stride, padding, dilation, get("groups")(), rule=rule)
+
+
+def _static(op, packed, ndim, transposed):
+    def run(qx, weight, scale, zero_point):
+        return to_torch(op(from_torch(qx), packed(weight, ndim, transposed), scale, zero_point))
+
+    return run
+
+
+def _legacy(op, packed, ndim, transposed):
+    def run(qx, weight, stride, padding, dilation, groups, scale, zero_point):
+        return to_torch(op(from_torch(qx), packed(weight, ndim, transposed), scale, zero_point))
+
+    return run
+
+
+def _add(op, packed, ndim, transposed):
+    def run(qx, accum, weight, scale, zero_point):
+        return to_torch(op(from_torch(qx), from_torch(accum), packed(weight, ndim, transposed), scale, zero_point))
+
+    return run
+
+
+def _dynamic(op, packed, ndim, transposed):
+    def run(x, weight, reduce_range=False):
+        return to_torch(op(from_torch(x), packed(weight, ndim, transposed), reduce_range))
+
+    return run
+
+
+_FORMS = {"static": _static, "legacy": _legacy, "add": _add, "dynamic": _dynamic}
+
+
+class kernels(contextlib.AbstractContextManager):
+    """While active, PyTorch's own torch.ops.quantized.conv* (static, fused, transposed, dynamic) run on qconv.
+
+        with qconv.torch.kernels():
+            y = quantized_model(x)
+
+    Whatever calls the operators is covered: eager modules, FX graphs, TorchScript. On leaving, also by an exception,
+    PyTorch's kernels are back. Weights are repacked at the first run of each layer and kept in this object, so keep it
+    and enter it again rather than make a new one for every run. One may be active at a time in a process
+    (RuntimeError); it holds for all threads. conv2d_add returns a new tensor and leaves its addend alone.
+
+    rule: "fbgemm" or "qnnpack", whose rounding to follow; None: that of torch.backends.quantized.engine.
+    """
+
+    _active = None
+    _guard = threading.Lock()
+
+    def __init__(self, rule=None):
+        if rule not in (None, "fbgemm", "qnnpack"):
+            raise ValueError(f"kernels: rule is {rule!r}, expected 'fbgemm', 'qnnpack' or None")
+        self._packed = _Packed(rule)
+        self._library = None
+
+    def __enter__(self):
+        with kernels._guard:
+            if kernels._active is not None:
+                raise RuntimeError("qconv.torch.kernels() is active already: leave the other one first")
+            library = torch.library.Library("quantized", "IMPL")
+            try:
+                for name, key, op, form, ndim, transposed in _operator_table():
+                    if not _has_operator(name):
+                        continue
+                    kernel = _FORMS[form](getattr(ops, op), self._packed, ndim, transposed)
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")  # that a kernel is replaced: it is what we are here for
+                        library.impl(name, kernel, key)
+            except BaseException:
+                library._destroy()
+                raise
+            self._library = library
+            kernels._active = self
+        return self
+
+    def __exit__(self, *_):
+        with kernels._guard:
+            self._library._destroy()
+            self._library = None
+            kernels._active = None
+
+
+def _has_operator(name):
+    op, _, overload = name.partition(".")
+    packet = getattr(torch.ops.quantized, op, None)
+    return packet is not None and (overload or "default") in packet.overloads()

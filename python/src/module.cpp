@@ -1,0 +1,59 @@
+// The extension module qconv._qconv. It registers qconv.ops, qconv.nn and their like as modules of their own,
+// so that classes have the names that users write.
+#include "casts.hpp"
+
+namespace qconv::python {
+
+nb::module_ submodule(const char* full_name) {
+  nb::dict modules = nb::borrow<nb::dict>(PyImport_GetModuleDict());
+  if (modules.contains(full_name)) return nb::borrow<nb::module_>(modules[full_name]);
+  const std::string_view name = full_name;
+  const std::size_t dot = name.rfind('.');
+  nb::object result = nb::steal(PyModule_New(full_name));
+  modules[full_name] = result;
+  // The package itself is being imported: it takes its direct children from there.
+  nb::dict parents = modules;
+  const std::string parent(name.substr(0, dot));
+  nb::object owner =
+      parent == "qconv" ? nb::module_::import_("qconv") : nb::object(submodule(parent.c_str()));
+  nb::setattr(owner, std::string(name.substr(dot + 1)).c_str(), result);
+  return nb::borrow<nb::module_>(result);
+}
+
+void bind_errors(nb::module_& m) {
+  // Every message is one line that names the operator, module or file.
+  static nb::object file_error = nb::steal(
+      PyErr_NewExceptionWithDoc("qconv.FileError",
+                                "A file that cannot be read or written, or that does not hold what it "
+                                "promises. The message begins with the file's name.",
+                                PyExc_OSError, nullptr));
+  m.attr("FileError") = file_error;
+  nb::register_exception_translator([](const std::exception_ptr& p, void*) {
+    try {
+      std::rethrow_exception(p);
+    } catch (const FileError& e) {
+      PyErr_SetString(file_error.ptr(), e.what());
+    } catch (const TypeError& e) {
+      PyErr_SetString(PyExc_TypeError, e.what());
+    } catch (const ValueError& e) {
+      PyErr_SetString(PyExc_ValueError, e.what());
+    }
+  });
+}
+
+}  // namespace qconv::python
+
+NB_MODULE(_qconv, m) {
+  using namespace qconv::python;
+  // Whoever keeps a tensor in a global variable has done nothing wrong.
+  nb::set_leak_warnings(false);
+  m.doc() = "What qconv's Python package is made of; import qconv instead.";
+  m.attr("__version__") = std::string(qconv::version());
+  bind_errors(m);
+  bind_tensor(m);
+  bind_ops(m);
+  bind_observers(m);
+  bind_modules(m);
+  bind_io(m);
+  bind_network(m);
+}
