@@ -13,10 +13,12 @@ demo: ## install what is needed, build, and quantize and run two real networks
 
 test: ## install what is needed, build, and run every test
 	@scripts/install-deps
+	@scripts/python-env
 	@cmake --workflow --preset dev
 
 stress: ## compare 100,000 random convolutions with the reference, on every instruction set, for minutes
 	@scripts/install-deps
+	@scripts/python-env
 	@cmake --preset dev
 	@cmake --build --preset dev --target stress
 

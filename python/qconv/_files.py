@@ -1,6 +1,9 @@
 """Files by what their names end in."""
 
+from __future__ import annotations
+
 import os
+from typing import Any, Iterable
 
 from . import _qconv
 
@@ -26,7 +29,7 @@ def _by_suffix(table, path, verb):
         raise ValueError(f"qconv.{verb}: {os.fspath(path)!r}: expected a name that ends in {', '.join(table)}") from None
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> dict[str, _qconv.Tensor | None]:
     """The tensors of a file by name: a dict of Tensor, None where the file has None.
 
     The name decides how it is read. FileError, one line that begins with the file's name, for anything that cannot be
@@ -35,7 +38,7 @@ def load(path):
     return _by_suffix(_LOADERS, path, "load")(path)
 
 
-def save(state_dict, path):
+def save(state_dict: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes a dict of tensors, atomically: an interrupted save leaves the old file whole.
 
     The name decides how. FileError when the file cannot be written; ValueError for another ending.
@@ -43,7 +46,9 @@ def save(state_dict, path):
     _by_suffix(_SAVERS, path, "save")(state_dict, path)
 
 
-def quantize_onnx(model, output, batches, **options):
+def quantize_onnx(
+    model: str | os.PathLike[str], output: str | os.PathLike[str] | None, batches: Iterable[Any], **options: Any
+) -> _qconv.Network:
     """Quantizes a float ONNX network with calibration data and writes it as QDQ ONNX.
 
     model: path of the float network. output: path to write, or None. batches: an iterable of float32 arrays, or of lists

@@ -1,10 +1,14 @@
 """Tensors between qconv and PyTorch, sharing memory. PyTorch is imported when one of these is first called."""
 
-import functools
+from __future__ import annotations
 
-import numpy
+import functools
+from typing import TYPE_CHECKING
 
 from . import _qconv
+
+if TYPE_CHECKING:
+    import torch
 
 # Quantized dtypes, and the plain ones with the same memory.
 _PLAIN = {_qconv.quint8: "uint8", _qconv.qint8: "int8", _qconv.qint32: "int32"}
@@ -21,7 +25,7 @@ def _torch():
     return torch, ours, {mine: theirs for theirs, mine in ours.items()}
 
 
-def from_torch(tensor):
+def from_torch(tensor: torch.Tensor) -> _qconv.Tensor:
     """A Tensor over the memory of a torch tensor on the CPU, quantized or not; nothing is copied.
 
     Per-channel scales are float64, zero points int64, as in PyTorch. A tensor that requires grad is taken without its
@@ -51,6 +55,8 @@ def from_torch(tensor):
 
 
 def _empty(shape, dtype, scales, zero_points, axis):
+    import numpy
+
     plain = _qconv.Tensor(numpy.empty(tuple(shape), _PLAIN.get(dtype, dtype.name)))
     if not scales:
         return plain
@@ -59,7 +65,7 @@ def _empty(shape, dtype, scales, zero_points, axis):
     return _qconv.make_quantized(plain, scales, zero_points, axis)
 
 
-def to_torch(tensor):
+def to_torch(tensor: _qconv.Tensor) -> torch.Tensor:
     """A torch tensor over the memory of a Tensor, quantized or not, with its sizes and strides; nothing is copied."""
     torch, _, theirs = _torch()
     plain = torch.utils.dlpack.from_dlpack(tensor.__dlpack__())

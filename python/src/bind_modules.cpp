@@ -8,6 +8,19 @@ namespace {
 
 using nb::arg;
 
+// The class's own docstring: what it is to PyTorch, what it takes, what constructing it can throw.
+std::string class_doc(const char* torch_namespace, const std::string& name, const nn::ConvKind& kind,
+                      const std::string& what) {
+  static constexpr const char* kShapes[] = {"(N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"};
+  return what + " with PyTorch's arguments, methods and saved state: " + torch_namespace + "." + name +
+         ".\n\nInputs are " + kShapes[kind.ndim - 1] +
+         "; kernel_size, stride and dilation are an int or one per dimension, padding also 'same', 'valid' "
+         "or two per "
+         "dimension. ValueError for arguments that no input could make valid. device and dtype are taken for "
+         "PyTorch's "
+         "sake and mean nothing here.";
+}
+
 nb::tuple tuple_of(const std::vector<std::int64_t>& values) { return nb::tuple(nb::cast(values)); }
 
 // What all modules have: a name, a state, a flag.
@@ -114,7 +127,9 @@ void bind_float_base(nb::module_& m) {
 
 template <class C, bool transposed>
 void bind_float(nb::module_& m, const char* name) {
-  nb::class_<C, nn::ConvNd> cls(m, name);
+  const nn::ConvKind kind{.ndim = name[std::string_view(name).size() - 2] - '0', .transposed = transposed};
+  const std::string doc = class_doc("torch.nn", name, kind, "A float convolution");
+  nb::class_<C, nn::ConvNd> cls(m, name, doc.c_str());
   def_constructor<C, transposed>(cls);
   cls.def("__copy__", [](const C& c) { return C(c); })
       .def(
@@ -123,7 +138,10 @@ void bind_float(nb::module_& m, const char* name) {
 
 template <class C, class Conv, bool with_add>
 void bind_fused(nb::module_& m, const char* name) {
-  nb::class_<C, nn::Module> cls(m, name);
+  nb::class_<C, nn::Module> cls(
+      m, name,
+      with_add ? "[relu of] conv(input) + extra, observed as one module; float32 in and out."
+               : "relu(conv(input)), observed as one module; float32 in and out.");
   cls.def(
          "__init__", [](C* self, const Conv& conv) { new (self) C(conv); }, arg("conv"))
       .def_rw("conv", &C::conv)
@@ -188,7 +206,9 @@ void bind_reference_base(nb::module_& m) {
 template <class C, class Float>
 void bind_reference(nb::module_& m, const char* name) {
   using nn::quantized::reference::WeightQParams;
-  nb::class_<C, nn::quantized::reference::ConvNd>(m, name)
+  nb::class_<C, nn::quantized::reference::ConvNd>(
+      m, name,
+      "A float convolution that carries the quantization parameters of its weight, for from_reference.")
       .def(nb::init<const Float&, const WeightQParams&>(), arg("conv"),
            arg("weight_qparams") = WeightQParams{})
       .def_static("from_float", &C::from_float, arg("conv"), arg("weight_qparams"));
@@ -257,7 +277,12 @@ C made_from_state(const nb::tuple& state) {
 template <class C, class Float, class Reference>
 void bind_quantized(nb::module_& m, const char* name) {
   constexpr nn::ConvKind kind = C::kKind;
-  nb::class_<C, nn::quantized::ConvNd> cls(m, name);
+  const std::string doc = class_doc(
+      kind.dynamic                   ? "torch.ao.nn.quantized.dynamic"
+      : kind.post_op == PostOp::none ? "torch.ao.nn.quantized"
+                                     : "torch.ao.nn.intrinsic.quantized",
+      name, kind, kind.dynamic ? "Float input and output, quantized insides," : "A quantized convolution");
+  nb::class_<C, nn::quantized::ConvNd> cls(m, name, doc.c_str());
   def_constructor<C, kind.transposed>(cls);
   cls.def("__setstate__", [](C& self, const nb::tuple& state) { new (&self) C(made_from_state<C>(state)); })
       .def("__copy__", &C::copy)

@@ -47,6 +47,9 @@ NB_MODULE(_qconv, m) {
   using namespace qconv::python;
   // Whoever keeps a tensor in a global variable has done nothing wrong.
   nb::set_leak_warnings(false);
+  // Classes say where users find them: type(x).__module__ is "qconv".
+  const nb::object own_name = m.attr("__name__");
+  m.attr("__name__") = "qconv";
   m.doc() = "What qconv's Python package is made of; import qconv instead.";
   m.attr("__version__") = std::string(qconv::version());
   bind_errors(m);
@@ -56,4 +59,5 @@ NB_MODULE(_qconv, m) {
   bind_modules(m);
   bind_io(m);
   bind_network(m);
+  m.attr("__name__") = own_name;
 }

@@ -1,0 +1,71 @@
+import copy
+
+import numpy as np
+import pytest
+
+import qconv
+
+CLASSES = ["MinMaxObserver", "MovingAverageMinMaxObserver", "PerChannelMinMaxObserver",
+           "MovingAveragePerChannelMinMaxObserver", "HistogramObserver"]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_observers(name, rng):
+    make = getattr(qconv, name).with_args(dtype=qconv.qint8, reduce_range=True)
+    observer = make()
+    assert not observer.calibrated()
+    for _ in range(3):
+        x = rng.normal(size=(4, 5)).astype("float32")
+        assert observer(x).numpy() is not None
+    scales, zero_points = observer.calculate_qparams()
+    channels = 4 if "PerChannel" in name else 1
+    assert scales.shape == zero_points.shape == (channels,)
+    assert (observer.quant_min, observer.quant_max) == (-64, 63)
+    again = make()
+    again.load_state_dict(observer.state_dict())
+    for other in (again, observer.clone(), copy.deepcopy(observer)):
+        assert qconv.equal(other.calculate_qparams()[0], scales)
+    assert type(other) is type(observer)
+    observer.reset()
+    assert not observer.calibrated()
+
+
+def test_min_max_parameters():
+    observer = qconv.MinMaxObserver()
+    observer.observe(np.float32([-1, 0, 4.1]))
+    assert (observer.min_val, observer.max_val) == (-1, np.float32(4.1))
+    scales, zero_points = observer.calculate_qparams()
+    assert scales.numpy()[0] == np.float32((np.float32(4.1) + 1) / np.float32(255)) and zero_points.numpy()[0] == 50
+    other = qconv.MinMaxObserver()
+    other.observe(np.float32([9]))
+    observer.merge(other)
+    assert observer.max_val == 9
+
+
+def test_histogram_counts_everything(rng):
+    observer = qconv.HistogramObserver(bins=64)
+    observer.observe(rng.normal(size=1000).astype("float32"))
+    assert observer.bins == 64 and sum(observer.histogram) == 1000
+
+
+@pytest.mark.parametrize("arguments, error", [({"qscheme": "affine"}, ValueError), ({"quant_min": 1, "quant_max": 9}, ValueError),
+                                              ({"bits": 4}, TypeError), ({"dtype": qconv.float32}, (TypeError, ValueError))])
+def test_arguments_are_checked(arguments, error):
+    with pytest.raises(error):
+        qconv.MinMaxObserver(**arguments)
+
+
+def test_qconfigs(rng):
+    for backend in ("x86", "fbgemm", "onednn", "qnnpack"):
+        config = qconv.get_default_qconfig(backend)
+        assert isinstance(config.activation(), qconv.HistogramObserver)
+        per_channel = backend != "qnnpack"
+        assert isinstance(config.weight(), qconv.PerChannelMinMaxObserver) == per_channel
+    with pytest.raises(ValueError, match="cuda"):
+        qconv.get_default_qconfig("cuda")
+    own = qconv.QConfig(activation=None, weight=qconv.default_weight_observer)
+    assert own.weight().qscheme == "per_tensor_symmetric"
+    observer = own.weight()
+    w = rng.normal(size=(3, 4)).astype("float32")
+    observer.observe(w)
+    assert qconv.quantize_weight(w, observer).dtype == qconv.qint8
