@@ -22,6 +22,16 @@
 /// - `decode_*` and `encode_*` are the same over memory; `name` is what errors call the bytes.
 namespace qconv {
 
+/// @name Any kind, by the end of the name
+/// .pt and .pth (torch_file.hpp), .safetensors, .npz; in capitals too. Any other is a FileError that lists
+/// them.
+/// @{
+
+QCONV_API StateDict load(const std::filesystem::path& path);
+/// Undefined tensors are left out of .npz, which cannot hold them. Throws as the saver of that kind.
+QCONV_API void save(const StateDict& state, const std::filesystem::path& path);
+/// @}
+
 /// @name safetensors
 /// F32, F64, I64, I32, U8 and I8 tensors are float32, float64, int64, int32, uint8 and int8; any other dtype
 /// is an error that names it. Quantized tensors are stored as their integers (quint8 as U8, qint8 as I8,

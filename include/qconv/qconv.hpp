@@ -36,4 +36,5 @@
 #include <qconv/state_dict.hpp>
 #include <qconv/tensor.hpp>
 #include <qconv/threads.hpp>
+#include <qconv/torch_file.hpp>
 #include <qconv/version.hpp>

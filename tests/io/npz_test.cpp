@@ -198,7 +198,7 @@ TEST(NpzForged, ZipBombsAreRefusedBeforeTheyUnpack) {
   EXPECT_THAT(
       npz_error(zip_of({zeros})),
       HasSubstr(
-          "the arrays of this archive take more than 298446256 bytes, the limit for an archive of 300108"));
+          "the entries of this archive take more than 298446256 bytes, the limit for an archive of 300108"));
 
   // Many names for the same compressed bytes.
   std::vector<ZipEntry> entries{ZipEntry::deflated("0.npy", npy_text(Tensor::zeros({100'000}, uint8)))};

@@ -1,0 +1,287 @@
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include <nlohmann/json.hpp>
+
+#include <qconv/torch_file.hpp>
+
+#include "io/atomic_file.hpp"
+#include "io/io_error.hpp"
+#include "io/pickle_writer.hpp"
+#include "io/torch_dtype.hpp"
+#include "io/zip_writer.hpp"
+#include "support/check.hpp"
+
+namespace qconv {
+namespace {
+
+constexpr std::string_view kRoot = "archive/";
+
+std::string_view after_dot(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+
+// Whether the elements lie without gaps or overlap, in any order of dimensions.
+bool is_dense(const Tensor& tensor) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // stride, size
+  for (int d = 0; d < tensor.dim(); ++d) {
+    if (tensor.size(d) != 1) dims.emplace_back(tensor.stride(d), tensor.size(d));
+  }
+  std::sort(dims.begin(), dims.end());
+  std::int64_t expected = 1;
+  for (const auto& [stride, size] : dims) {
+    if (stride != expected) return false;
+    expected *= size;
+  }
+  return true;
+}
+
+// A pickle with the storages that its tensors lie in.
+class Archive {
+ public:
+  explicit Archive(std::string_view who) : who_(who) {}
+
+  PickleWriter pickle;
+
+  void text(std::string_view value) {
+    try {
+      static_cast<void>(nlohmann::json(std::string(value)).dump());
+    } catch (const nlohmann::json::exception&) {
+      throw ValueError(fmt::format("{}: {} is not UTF-8 text", who_, printable(value)));
+    }
+    pickle.text(value);
+  }
+
+  void tensor(const Tensor& given) {
+    const Tensor dense = is_dense(given) ? given : given.contiguous();
+    const bool quantized = dense.is_quantized();
+    pickle.global("torch._utils", quantized ? "_rebuild_qtensor" : "_rebuild_tensor_v2");
+    pickle.mark();
+    storage(dense);
+    pickle.integer(0);
+    pickle.tuple_of(dense.sizes());
+    pickle.tuple_of(dense.strides());
+    if (quantized) quantizer(dense.qparams());
+    pickle.boolean(false);
+    pickle.ordered_dict();
+    pickle.tuple();
+    pickle.op('R');
+  }
+
+  void optional_tensor(const Tensor* given) {
+    if (given != nullptr && given->defined()) {
+      tensor(*given);
+    } else {
+      pickle.none();
+    }
+  }
+
+  // 1-D int16, which no Tensor holds.
+  void shorts(std::string_view bytes) {
+    const auto count = static_cast<std::int64_t>(bytes.size() / sizeof(std::int16_t));
+    pickle.global("torch._utils", "_rebuild_tensor_v2");
+    pickle.mark();
+    storage_id("torch.ShortStorage", add({.text = std::string(bytes)}), count);
+    pickle.integer(0);
+    pickle.tuple_of(std::vector{count});
+    pickle.tuple_of(std::vector{std::int64_t{1}});
+    pickle.boolean(false);
+    pickle.ordered_dict();
+    pickle.tuple();
+    pickle.op('R');
+  }
+
+  // Writes the entries that PyTorch does, in its order.
+  void write(ByteSink& sink) {
+    const std::string data = pickle.finish();
+    AlignedZipWriter zip(sink);
+    std::uint32_t identity = fingerprint(data);
+    const auto add_entry = [&](std::string_view name, auto bytes) {
+      zip.add(std::string(kRoot) + std::string(name), bytes, who_);
+    };
+    add_entry("data.pkl", std::string_view(data));
+    add_entry(".format_version", std::string_view("1"));
+    add_entry(".storage_alignment", std::string_view("64"));
+    add_entry("byteorder", std::string_view("little"));
+    for (std::size_t i = 0; i < storages_.size(); ++i) {
+      const std::span<const std::byte> bytes = storages_[i].bytes();
+      identity = identity * 31 + fingerprint({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      add_entry(fmt::format("data/{}", i), bytes);
+    }
+    add_entry("version", std::string_view("3\n"));
+    // Forty digits; the same state makes the same file.
+    const std::string id = fmt::format("{:040}", identity);
+    add_entry(".data/serialization_id", std::string_view(id));
+    zip.finish();
+  }
+
+ private:
+  struct Storage {
+    Tensor tensor = {};
+    std::string text = {};  // where there is no tensor
+    std::span<const std::byte> bytes() const {
+      if (!tensor.defined()) return std::as_bytes(std::span(text));
+      return {static_cast<const std::byte*>(tensor.raw_data()), tensor.nbytes()};
+    }
+  };
+
+  static std::uint32_t fingerprint(std::string_view bytes) {
+    std::uint32_t a = 1;
+    std::uint32_t b = 0;
+    for (const char c : bytes) {
+      a += static_cast<unsigned char>(c);
+      b += a;
+    }
+    return (b << 16) ^ a;
+  }
+
+  std::size_t add(Storage stored) {
+    storages_.push_back(std::move(stored));
+    return storages_.size() - 1;
+  }
+
+  void storage(const Tensor& dense) {
+    const TorchDType& row = torch_dtype_for(dense.dtype());
+    // Tensors that are the same memory get one storage.
+    const auto key = std::tuple(dense.raw_data(), dense.numel(), dense.dtype());
+    auto known = dense.numel() > 0 ? known_.find(key) : known_.end();
+    std::size_t at = 0;
+    if (known == known_.end()) {
+      at = add({dense, {}});
+      if (dense.numel() > 0) known_.emplace(key, at);
+    } else {
+      at = known->second;
+    }
+    storage_id(row.storage, at, dense.numel());
+  }
+
+  void storage_id(std::string_view type, std::size_t at, std::int64_t count) {
+    pickle.mark();
+    pickle.text("storage");
+    pickle.global("torch", after_dot(type));
+    pickle.text(std::to_string(at));
+    pickle.text("cpu");
+    pickle.integer(count);
+    pickle.tuple();
+    pickle.op('Q');
+  }
+
+  void quantizer(const QParams& qparams) {
+    pickle.mark();
+    if (qparams.is_per_channel()) {
+      const auto count = static_cast<std::int64_t>(qparams.scales.size());
+      pickle.global("torch", "per_channel_affine");
+      tensor(Tensor::from_data(qparams.scales, {count}));
+      tensor(Tensor::from_data(qparams.zero_points, {count}));
+      pickle.integer(qparams.axis);
+    } else {
+      pickle.global("torch", "per_tensor_affine");
+      pickle.real(qparams.scales[0]);
+      pickle.integer(qparams.zero_points[0]);
+    }
+    pickle.tuple();
+  }
+
+  std::string_view who_;
+  std::vector<Storage> storages_;
+  std::map<std::tuple<const void*, std::int64_t, DType>, std::size_t> known_;
+};
+
+void write_state(const StateDict& state, ByteSink& sink) {
+  Archive archive("save_torch");
+  archive.pickle.ordered_dict();
+  archive.pickle.mark();
+  for (const auto& [name, tensor] : state) {
+    archive.text(name);
+    archive.optional_tensor(&tensor);
+  }
+  archive.pickle.op('u');
+  archive.write(sink);
+}
+
+// ("2", [configuration and weight], [bias]). One-dimensional convolutions are two-dimensional ones of
+// height 1.
+void write_packed(const ConvPackedParams& packed, std::string_view name, Archive& archive) {
+  const std::string who = fmt::format("save_torch_packed: {}", printable(name));
+  const ConvGeometry& g = packed.geometry();
+  check(g.padding_begin == g.padding_end, "{}: PyTorch's packed convolutions have no asymmetric padding",
+        who);
+  check(g.padding_mode == PaddingMode::zeros, "{}: PyTorch's packed convolutions pad with zeros, got {}", who,
+        to_string(g.padding_mode));
+  const std::size_t ndim = g.ndim == 3 ? 3 : 2;
+  std::string values;
+  const auto put = [&](std::int64_t value) {
+    check(value >= 0 && value <= INT16_MAX, "{}: {} does not fit the 16 bits that PyTorch has for it", who,
+          value);
+    const auto narrow = static_cast<std::int16_t>(value);
+    values.append(reinterpret_cast<const char*>(&narrow), sizeof(narrow));
+  };
+  put(static_cast<std::int64_t>(ndim));
+  for (const Spatial& list : {g.stride, g.padding_begin, g.dilation, g.output_padding}) {
+    for (const std::int64_t value : std::span(list).last(ndim)) put(value);
+  }
+  put(g.groups);
+  put(g.transposed ? 1 : 0);
+
+  PickleWriter& pickle = archive.pickle;
+  pickle.global("torch", "ScriptObject");
+  pickle.op(')');
+  pickle.op('\x81');
+  pickle.mark();
+  {
+    pickle.mark();
+    pickle.text("2");
+    pickle.op(']');
+    pickle.mark();
+    archive.shorts(values);
+    archive.tensor(g.ndim == 1 ? packed.weight().unsqueeze(2) : packed.weight());
+    pickle.op('e');
+    pickle.op(']');
+    archive.optional_tensor(packed.bias() ? &*packed.bias() : nullptr);
+    pickle.op('a');
+    pickle.tuple();
+  }
+  pickle.text(fmt::format("__torch__.torch.classes.quantized.Conv{}dPackedParamsBase", ndim));
+  pickle.tuple();
+  pickle.op('b');
+}
+
+void write_all_packed(const NamedPackedParams& packed, ByteSink& sink) {
+  Archive archive("save_torch_packed");
+  archive.pickle.op('}');
+  archive.pickle.mark();
+  for (const auto& [name, params] : packed) {
+    check(params != nullptr, "save_torch_packed: {} is null", printable(name));
+    archive.text(name);
+    write_packed(*params, name, archive);
+  }
+  archive.pickle.op('u');
+  archive.write(sink);
+}
+
+}  // namespace
+
+void save_torch(const StateDict& state, const std::filesystem::path& path) {
+  AtomicFile file(path);
+  write_state(state, file);
+  file.commit();
+}
+
+std::vector<std::byte> encode_torch(const StateDict& state) {
+  MemorySink sink;
+  write_state(state, sink);
+  return sink.take();
+}
+
+void save_torch_packed(const NamedPackedParams& packed, const std::filesystem::path& path) {
+  AtomicFile file(path);
+  write_all_packed(packed, file);
+  file.commit();
+}
+
+std::vector<std::byte> encode_torch_packed(const NamedPackedParams& packed) {
+  MemorySink sink;
+  write_all_packed(packed, sink);
+  return sink.take();
+}
+
+}  // namespace qconv
