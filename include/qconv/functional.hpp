@@ -112,4 +112,12 @@ QCONV_API Tensor softmax(const Tensor& input, int dim);
 QCONV_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
                             const Bias& weight = {}, const Bias& bias = {}, double eps = 1e-5);
 
+/// The mean and the biased variance of each channel (dimension 1), float32, 1-D: sums in float64 in memory
+/// order, rounded at the end. Throws ValueError for a tensor without values.
+struct ChannelStatistics {
+  Tensor mean;
+  Tensor variance;
+};
+QCONV_API ChannelStatistics channel_statistics(const Tensor& input);
+
 }  // namespace qconv::functional

@@ -15,8 +15,10 @@
 #include <qconv/memory_format.hpp>
 #include <qconv/network.hpp>
 #include <qconv/network_ops.hpp>
+#include <qconv/nn/batch_norm.hpp>
 #include <qconv/nn/conv.hpp>
 #include <qconv/nn/dynamic.hpp>
+#include <qconv/nn/fusion.hpp>
 #include <qconv/nn/intrinsic.hpp>
 #include <qconv/nn/intrinsic_quantized.hpp>
 #include <qconv/nn/quantized.hpp>

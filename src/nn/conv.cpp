@@ -1,4 +1,3 @@
-#include <qconv/float_convolution.hpp>
 #include <qconv/nn/conv.hpp>
 
 #include "nn/init.hpp"
@@ -25,54 +24,28 @@ std::string ConvNd::extra_repr() const {
   return text;
 }
 
-Tensor ConvNd::forward(const Tensor& input) const {
+Tensor ConvNd::convolve(const Tensor& input, const Tensor& with_weight,
+                        const std::optional<Tensor>& with_bias, const FloatPostOp& post_op) const {
   const std::string who = name();
-  Tensor output = FloatConvolution(geometry(who), weight, bias, {}, who).run(input);
-  if (activation_post_process) activation_post_process->observe(output);
-  return output;
+  return FloatConvolution(geometry(who), with_weight, with_bias, post_op, who).run(input);
 }
+
+Tensor ConvNd::forward(const Tensor& input) const { return observed(convolve(input, weight, bias)); }
 
 void ConvNd::unshare() {
+  Module::unshare();
   weight = weight.clone();
   if (bias) bias = bias->clone();
-  if (activation_post_process) activation_post_process = activation_post_process->clone();
 }
-
-namespace {
-
-constexpr const char* kObserver = "activation_post_process.";
-
-}  // namespace
 
 void ConvNd::save(StateDict& state, const std::string& prefix) const {
   state.set(prefix + "weight", weight.clone());
   if (bias) state.set(prefix + "bias", bias->clone());
-  if (activation_post_process) {
-    for (const auto& [key, tensor] : activation_post_process->state_dict(prefix + kObserver))
-      state.set(key, tensor);
-  }
 }
 
-ConvNd::Staged ConvNd::read(StateReader& reader, const std::string& key_prefix) const {
-  Staged staged;
-  staged.weight = reader.tensor(key_prefix + "weight", float32, geometry(name()).weight_sizes());
-  if (bias) staged.bias = reader.tensor(key_prefix + "bias", float32, {out_channels});
-  staged.observer = reader.observer(activation_post_process.get(), key_prefix + kObserver);
-  return staged;
-}
-
-void ConvNd::take(const Staged& staged, const StateDict& state, const std::string& prefix) {
-  if (staged.weight != nullptr) weight = staged.weight->clone();
-  if (staged.bias != nullptr) bias = staged.bias->clone();
-  if (staged.observer) activation_post_process->load_state_dict(state, prefix + kObserver);
-}
-
-LoadResult ConvNd::load(const StateDict& state, const std::string& prefix, bool strict) {
-  StateReader reader(state, prefix);
-  const Staged staged = read(reader, "");
-  LoadResult result = reader.finish(name(), strict);
-  take(staged, state, prefix);
-  return result;
+void ConvNd::read(StateReader& reader, const std::string& prefix) {
+  reader.take(prefix + "weight", weight);
+  reader.take(prefix + "bias", bias);
 }
 
 }  // namespace qconv::nn

@@ -78,7 +78,7 @@ std::string ConvKind::name() const {
       fused = "AddReLU";
       break;
   }
-  return fmt::format("Conv{}{}{}d", transposed ? "Transpose" : "", fused, ndim);
+  return fmt::format("Conv{}{}{}{}d", transposed ? "Transpose" : "", batch_norm ? "Bn" : "", fused, ndim);
 }
 
 ConvAttributes make_attributes(const ConvKind& kind, const ConvOptions& options, std::string_view who) {

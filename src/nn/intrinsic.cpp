@@ -5,21 +5,24 @@
 #include "support/check.hpp"
 
 namespace qconv::nn::intrinsic {
-namespace {
-
-constexpr const char* kObserver = "activation_post_process.";
-
-}  // namespace
 
 std::string FusedConv::extra_repr() const {
   std::string text = fmt::format("\n  (0): {}\n", convolution().to_string());
-  if (kind_.post_op == PostOp::relu) text += "  (1): ReLU()\n";
+  if (const BatchNorm* bn = normalization()) text += fmt::format("  (1): {}\n", bn->to_string());
+  if (kind_.post_op == PostOp::relu) text += fmt::format("  ({}): ReLU()\n", normalization() ? 2 : 1);
   if (kind_.post_op == PostOp::add_relu) text += "  (relu): ReLU()\n";
   return text;
 }
 
+void FusedConv::train(bool mode) {
+  Module::train(mode);
+  convolution().train(mode);
+  if (BatchNorm* bn = normalization()) bn->train(mode);
+}
+
 Tensor FusedConv::run(const Tensor& input, const Tensor* extra) const {
   Tensor output = convolution().forward(input);
+  if (const BatchNorm* bn = normalization()) output = bn->call({&output, 1});
   if (extra != nullptr) {
     check(extra->defined(), "{}: the tensor to add is undefined", name());
     check(extra->sizes() == output.sizes(), "{}: the tensor to add has sizes {}, expected the output's, {}",
@@ -27,26 +30,23 @@ Tensor FusedConv::run(const Tensor& input, const Tensor* extra) const {
     output = functional::add(output, *extra);
   }
   if (has_relu(kind_.post_op)) output = functional::relu(output);
-  if (activation_post_process) activation_post_process->observe(output);
-  return output;
+  return observed(std::move(output));
 }
 
 void FusedConv::save(StateDict& state, const std::string& prefix) const {
-  convolution().save(state, prefix + "0.");
-  if (activation_post_process) {
-    for (const auto& [key, tensor] : activation_post_process->state_dict(prefix + kObserver))
-      state.set(key, tensor);
-  }
+  convolution().save_to(state, prefix + "0.");
+  if (const BatchNorm* bn = normalization()) bn->save_to(state, prefix + "1.");
 }
 
-LoadResult FusedConv::load(const StateDict& state, const std::string& prefix, bool strict) {
-  StateReader reader(state, prefix);
-  const ConvNd::Staged staged = convolution().read(reader, "0.");
-  const bool observer = reader.observer(activation_post_process.get(), kObserver);
-  LoadResult result = reader.finish(name(), strict);
-  convolution().take(staged, state, prefix + "0.");
-  if (observer) activation_post_process->load_state_dict(state, prefix + kObserver);
-  return result;
+void FusedConv::read(StateReader& reader, const std::string& prefix) {
+  convolution().read_from(reader, prefix + "0.");
+  if (BatchNorm* bn = normalization()) bn->read_from(reader, prefix + "1.");
+}
+
+void check_channels(const ConvNd& conv, const BatchNorm& bn) {
+  check(conv.out_channels == bn.num_features(),
+        "a {} of {} features cannot follow a {} of {} output channels", bn.name(), bn.num_features(),
+        conv.name(), conv.out_channels);
 }
 
 }  // namespace qconv::nn::intrinsic

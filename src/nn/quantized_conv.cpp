@@ -119,31 +119,35 @@ void ConvNd::save(StateDict& state, const std::string& prefix) const {
   state.set(prefix + "zero_point", Tensor::scalar(zero_point));
 }
 
-LoadResult ConvNd::load(const StateDict& state, const std::string& prefix, bool strict) {
-  StateReader reader(state, prefix);
-  const Tensor* weight = reader.tensor("weight", qint8, geometry(name()).weight_sizes());
+void ConvNd::unshare() {
+  Module::unshare();
+  setstate(getstate());
+}
+
+void ConvNd::read(StateReader& reader, const std::string& prefix) {
+  const Tensor* weight = reader.tensor(prefix + "weight", qint8, geometry(name()).weight_sizes());
   // A file format without None leaves out the bias that is not there.
   const Tensor* bias =
-      reader.optional_tensor("bias", float32, {out_channels}, packed_params_->bias().has_value());
-  const auto new_scale =
-      reader.number("scale", std::numeric_limits<float>::min(), std::numeric_limits<float>::max(), false);
-  const auto new_zero_point = reader.number("zero_point", -128, 255, true);
+      reader.optional_tensor(prefix + "bias", float32, {out_channels}, packed_params_->bias().has_value());
+  const auto new_scale = reader.number(prefix + "scale", std::numeric_limits<float>::min(),
+                                       std::numeric_limits<float>::max(), false);
+  const auto new_zero_point = reader.number(prefix + "zero_point", -128, 255, true);
 
-  PackedParams packed;
+  PackedParams packed = packed_params_;
   if (weight != nullptr || bias != nullptr) {
     std::optional<Tensor> bias_to_pack = packed_params_->bias();
     if (bias != nullptr) bias_to_pack = bias->defined() ? std::optional(*bias) : std::nullopt;
     try {
       packed = pack(*this, weight != nullptr ? *weight : packed_params_->weight(), bias_to_pack);
     } catch (const Error& error) {
-      reader.mismatch("weight", error.what());
+      reader.mismatch(prefix + "weight", error.what());
     }
   }
-  LoadResult result = reader.finish(name(), strict);
-  if (packed != nullptr) packed_params_ = std::move(packed);
-  if (new_scale) scale = *new_scale;
-  if (new_zero_point) zero_point = static_cast<std::int64_t>(*new_zero_point);
-  return result;
+  reader.then([this, packed, new_scale, new_zero_point] {
+    packed_params_ = packed;
+    if (new_scale) scale = *new_scale;
+    if (new_zero_point) zero_point = static_cast<std::int64_t>(*new_zero_point);
+  });
 }
 
 }  // namespace qconv::nn::quantized

@@ -84,29 +84,26 @@ QParams read_qparams(const Tensor& scales, const Tensor& zero_points, int axis, 
 
 }  // namespace
 
-LoadResult ConvNd::load(const StateDict& state, const std::string& prefix, bool strict) {
-  StateReader reader(state, prefix);
-  const Tensor* new_weight = reader.tensor("weight", float32, weight.sizes());
-  const Tensor* new_bias = bias ? reader.tensor("bias", float32, {out_channels}) : nullptr;
+void ConvNd::read(StateReader& reader, const std::string& prefix) {
+  reader.take(prefix + "weight", weight);
+  reader.take(prefix + "bias", bias);
   const std::int64_t most = std::max(weight.size(0), weight.size(1));
-  const Tensor* scales = reader.numbers("weight_scale", most);
-  const Tensor* zero_points = reader.numbers("weight_zero_point", most);
-  const auto axis = reader.number("weight_axis", 0, weight.dim() - 1, true);
-
-  std::optional<WeightQParams> parameters;
-  if (scales != nullptr && zero_points != nullptr && axis) {
-    try {
-      const QParams q = read_qparams(*scales, *zero_points, static_cast<int>(*axis), weight_qparams_.qparams);
-      parameters = rounded({q, weight_qparams_.dtype});
-    } catch (const Error& error) {
-      reader.mismatch("weight_scale", error.what());
-    }
+  const Tensor* scales = reader.numbers(prefix + "weight_scale", most);
+  const Tensor* zero_points = reader.numbers(prefix + "weight_zero_point", most);
+  const auto axis = reader.number(prefix + "weight_axis", 0, weight.dim() - 1, true);
+  if (scales == nullptr || zero_points == nullptr || !axis) return;
+  try {
+    const QParams q = read_qparams(*scales, *zero_points, static_cast<int>(*axis), weight_qparams_.qparams);
+    reader.then([this, parameters = rounded({q, weight_qparams_.dtype})] { weight_qparams_ = parameters; });
+  } catch (const Error& error) {
+    reader.mismatch(prefix + "weight_scale", error.what());
   }
-  LoadResult result = reader.finish(name(), strict);
-  if (new_weight != nullptr) weight = new_weight->clone();
-  if (new_bias != nullptr) bias = new_bias->clone();
-  if (parameters) weight_qparams_ = *parameters;
-  return result;
+}
+
+void ConvNd::unshare() {
+  Module::unshare();
+  weight = weight.clone();
+  if (bias) bias = bias->clone();
 }
 
 }  // namespace qconv::nn::quantized::reference

@@ -16,7 +16,13 @@ std::string describe(const Tensor& t) {
 
 const Tensor* StateReader::find(const std::string& key) {
   known_.push_back(prefix_ + key);
-  return state_.find(known_.back());
+  const Tensor* found = state_.find(known_.back());
+  for (const auto& [older, newer] : renamed_) {
+    if (found != nullptr || newer != key) continue;
+    found = state_.find(prefix_ + older);
+    if (found != nullptr) known_.push_back(prefix_ + older);
+  }
+  return found;
 }
 
 void StateReader::mismatch(const std::string& key, const std::string& why) {
@@ -71,8 +77,17 @@ std::optional<double> StateReader::number(const std::string& key, double low, do
   return std::nullopt;
 }
 
-bool StateReader::observer(const Observer* observer, const std::string& key_prefix) {
-  if (observer == nullptr) return false;
+void StateReader::take(const std::string& key, Tensor& target) {
+  const Tensor* found = tensor(key, target.dtype(), target.sizes());
+  if (found != nullptr) then([&target, found] { target = found->clone(); });
+}
+
+void StateReader::take(const std::string& key, std::optional<Tensor>& target) {
+  if (target) take(key, *target);
+}
+
+void StateReader::take_observer(const std::string& key_prefix, Observer* observer) {
+  if (observer == nullptr) return;
   const std::string prefix = prefix_ + key_prefix;
   bool any = false;
   for (const auto& [key, tensor] : state_) {
@@ -82,15 +97,15 @@ bool StateReader::observer(const Observer* observer, const std::string& key_pref
   }
   if (!any) {
     for (const auto& [key, tensor] : observer->state_dict(prefix)) result_.missing_keys.push_back(key);
-    return false;
+    return;
   }
   try {
     observer->clone()->load_state_dict(state_, prefix);
   } catch (const Error& error) {
     mismatch(key_prefix.substr(0, key_prefix.size() - 1), error.what());
-    return false;
+    return;
   }
-  return true;
+  then([this, observer, prefix] { observer->load_state_dict(state_, prefix); });
 }
 
 LoadResult StateReader::finish(const std::string& who, bool strict) {
@@ -99,7 +114,13 @@ LoadResult StateReader::finish(const std::string& who, bool strict) {
       result_.unexpected_keys.push_back(key);
   }
   check(!strict || result_.ok(), "{}.load_state_dict: {}", who, result_.to_string());
+  for (const auto& action : actions_) action();
   return result_;
+}
+
+void save_observer(StateDict& state, const Observer* observer, const std::string& prefix) {
+  if (observer == nullptr) return;
+  for (const auto& [key, tensor] : observer->state_dict(prefix)) state.set(key, tensor);
 }
 
 }  // namespace qconv::nn

@@ -98,4 +98,35 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
   return y;
 }
 
+ChannelStatistics channel_statistics(const Tensor& input) {
+  ops::check_float("channel_statistics", input);
+  check(input.dim() >= 2 && input.numel() > 0,
+        "channel_statistics: expected sizes (N, C, ...) and some values, got {}", input.sizes());
+  const Tensor x = input.contiguous(dense_format(input));
+  const std::int64_t channels = x.size(1);
+  const std::int64_t step = channels == 1 ? x.numel() / x.size(0) : x.strides()[1];
+  const std::int64_t stride = channels * step;
+  const auto count = static_cast<double>(x.numel() / channels);
+  Tensor mean = Tensor::empty({channels}, float32);
+  Tensor variance = Tensor::empty({channels}, float32);
+  float* means = mean.mutable_data<float>();
+  float* variances = variance.mutable_data<float>();
+  const auto* values = x.data<float>();
+  parallel_chunks(*engines::float_pool(), channels, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      const auto sum = [&](const auto& term) {
+        double total = 0;
+        for (std::int64_t row = c * step; row < x.numel(); row += stride) {
+          for (std::int64_t i = row; i < row + step; ++i) total += term(static_cast<double>(values[i]));
+        }
+        return total / count;
+      };
+      const double m = sum([](double v) { return v; });
+      means[c] = static_cast<float>(m);
+      variances[c] = static_cast<float>(sum([m](double v) { return (v - m) * (v - m); }));
+    }
+  });
+  return {std::move(mean), std::move(variance)};
+}
+
 }  // namespace qconv::functional

@@ -10,16 +10,6 @@ using namespace qconv::testing;  // NOLINT: the kinds
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-template <class E, class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing of that kind thrown";
-}
-
 nn::Conv2d prepared() {
   nn::Conv2d conv(3, 4, 3);
   conv.qconfig = default_qconfig();

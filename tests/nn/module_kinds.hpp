@@ -18,6 +18,17 @@ namespace nnq = nn::quantized;
 namespace nniq = nn::intrinsic::quantized;
 namespace nni = nn::intrinsic;
 
+/// What f throws, as text.
+template <class E, class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const E& error) {
+    return error.what();
+  }
+  return "nothing of that kind thrown";
+}
+
 /// One quantized class with the float class it comes from.
 template <class Q, class F>
 struct Kind {

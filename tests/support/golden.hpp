@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -32,6 +33,12 @@ class GoldenBlob {
     std::vector<T> result(length / sizeof(T));
     std::copy_n(bytes_.data() + offset, length, reinterpret_cast<char*>(result.data()));
     return result;
+  }
+
+  /// Whatever is at `key`, or nothing when there is none.
+  template <class T>
+  std::optional<Tensor> optional_tensor(const nlohmann::json& holder, const char* key) const {
+    return holder.contains(key) ? std::optional(tensor<T>(holder.at(key))) : std::nullopt;
   }
 
   template <class T>

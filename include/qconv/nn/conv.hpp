@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include <qconv/float_convolution.hpp>
 #include <qconv/nn/conv_attributes.hpp>
 #include <qconv/nn/init.hpp>
 #include <qconv/nn/module.hpp>
@@ -12,13 +13,7 @@
 /// Float convolution modules: PyTorch's `torch.nn`, for inference.
 namespace qconv::nn {
 
-class StateReader;  // internal
-namespace intrinsic {
-class FusedConv;
-}
-
-/// What all float convolutions share. Copying a module copies handles: both have the same weights and
-/// observer, as in PyTorch; `deep_copy` of the class shares nothing.
+/// What all float convolutions share.
 class QCONV_API ConvNd : public Module, public ConvAttributes {
  public:
   /// float32: (OC, IC / groups, kernel...) or, transposed, (IC, OC / groups, kernel...). Drawn by the
@@ -26,16 +21,11 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
   Tensor weight;
   /// float32, one per output channel, or nothing.
   std::optional<Tensor> bias;
-  /// How to quantize the module; from_float of the quantized classes needs it.
-  std::optional<QConfig> qconfig;
-  /// Sees every output of forward(), if there is one. Its state is saved under "activation_post_process.".
-  std::shared_ptr<Observer> activation_post_process;
 
   /// Convolves a float32 tensor (N, C, spatial...); the result lies channels-last in memory. Throws
   /// ValueError or TypeError in the module's name. Readies the weights in each call: a network that runs
   /// often keeps a FloatConvolution.
-  Tensor forward(const Tensor& input) const;
-  Tensor operator()(const Tensor& input) const { return forward(input); }
+  virtual Tensor forward(const Tensor& input) const;
 
   std::string name() const override;
   std::string extra_repr() const override;
@@ -46,29 +36,21 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
       : ConvAttributes(make_attributes(kind, options, kind.name())), padding_name_(options.padding.name()) {
     initialize(options.bias);
   }
-  /// Gives this copy weights and an observer of its own.
-  void unshare();
-
+  /// The convolution with another weight and bias of the same sizes; nothing is observed.
+  Tensor convolve(const Tensor& input, const Tensor& with_weight, const std::optional<Tensor>& with_bias,
+                  const FloatPostOp& post_op = {}) const;
+  void unshare() override;
   void save(StateDict& state, const std::string& prefix) const override;
-  LoadResult load(const StateDict& state, const std::string& prefix, bool strict) override;
+  void read(StateReader& reader, const std::string& prefix) override;
 
  private:
-  friend class intrinsic::FusedConv;
   void initialize(bool with_bias);
-  // Loading in two steps, so that nothing changes unless all is well.
-  struct Staged {
-    const Tensor* weight = nullptr;
-    const Tensor* bias = nullptr;
-    bool observer = false;
-  };
-  Staged read(StateReader& reader, const std::string& key_prefix) const;
-  void take(const Staged& staged, const StateDict& state, const std::string& prefix);
   std::string padding_name_;  // "same" or "valid" if it was given so
 };
 
 /// The constructors of one class of float convolutions, in PyTorch's order, and its copies.
 template <class Self, int N>
-class ConvOf : public ConvNd {
+class ConvOf : public ModuleOf<Self, ConvNd> {
  public:
   /// (in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode). Throws
   /// ValueError for arguments that no input could make valid.
@@ -77,19 +59,12 @@ class ConvOf : public ConvNd {
          PaddingModeArg mode = PaddingMode::zeros)
       : ConvOf(ConvOptions{in, out, std::move(kernel), std::move(step), std::move(pad), std::move(dilate),
                            group_count, with_bias, mode}) {}
-  explicit ConvOf(const ConvOptions& options) : ConvNd({.ndim = N}, options) {}
-
-  /// A copy with weights and observer of its own.
-  Self deep_copy() const {
-    Self copy(static_cast<const Self&>(*this));
-    copy.unshare();
-    return copy;
-  }
+  explicit ConvOf(const ConvOptions& options) : ModuleOf<Self, ConvNd>(ConvKind{.ndim = N}, options) {}
 };
 
 /// The same for transposed convolutions.
 template <class Self, int N>
-class ConvTransposeOf : public ConvNd {
+class ConvTransposeOf : public ModuleOf<Self, ConvNd> {
  public:
   /// (in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation,
   /// padding_mode). Throws ValueError for arguments that no input could make valid, and for a padding mode
@@ -101,13 +76,7 @@ class ConvTransposeOf : public ConvNd {
                                              std::move(output_pad), group_count, with_bias, std::move(dilate),
                                              mode}) {}
   explicit ConvTransposeOf(const ConvTransposeOptions& options)
-      : ConvNd({.ndim = N, .transposed = true}, options) {}
-
-  Self deep_copy() const {
-    Self copy(static_cast<const Self&>(*this));
-    copy.unshare();
-    return copy;
-  }
+      : ModuleOf<Self, ConvNd>(ConvKind{.ndim = N, .transposed = true}, options) {}
 };
 
 /// PyTorch's `torch.nn.Conv1d`; inputs are (N, C, L).

@@ -58,10 +58,12 @@ struct ConvKind {
   int ndim = 2;
   bool transposed = false;
   PostOp post_op = PostOp::none;
-  bool dynamic = false;  ///< quantized classes: float input and output
+  bool dynamic = false;     ///< quantized classes: float input and output
+  bool batch_norm = false;  ///< float classes: normalized before whatever else follows
 
-  /// "Conv2d", "ConvTranspose1d", "ConvReLU3d", "ConvAddReLU2d".
+  /// "Conv2d", "ConvTranspose1d", "ConvReLU3d", "ConvAddReLU2d", "ConvBnReLU2d".
   QCONV_API std::string name() const;
+  friend bool operator==(const ConvKind&, const ConvKind&) = default;
 };
 
 /// The attributes of a convolution module, named as in PyTorch. Lists have one value per spatial dimension.

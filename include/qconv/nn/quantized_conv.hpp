@@ -33,14 +33,13 @@ struct ConvState : ConvAttributes {
 QCONV_API std::string quantized_name(const ConvKind& kind);
 
 /// What all quantized convolutions share. The weight is packed; a copy of a module shares the packed weight,
-/// which never changes, and nothing else.
+/// which never changes, and nothing else. qconfig is kept for the caller; nothing here reads it, or shows
+/// anything to activation_post_process.
 class QCONV_API ConvNd : public Module, public ConvAttributes {
  public:
   /// Quantization parameters of the output.
   double scale = 1.0;
   std::int64_t zero_point = 0;
-  /// Kept for the caller; nothing here reads it. Copies have it too.
-  std::optional<QConfig> qconfig;
 
   /// Packs a qint8 weight (ConvGeometry::weight_sizes; per tensor, or per channel on axis 0, transposed on
   /// axis 1) and a float32 bias of out_channels elements or nothing, with the attributes as they are now.
@@ -75,10 +74,9 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
   Tensor run(const Tensor& input, const Tensor* extra) const;
   Tensor run_dynamic(const Tensor& input, bool reduce_range) const;
   /// Packs the weight anew from memory of its own.
-  void repack() { setstate(getstate()); }
-
+  void unshare() override;
   void save(StateDict& state, const std::string& prefix) const override;
-  LoadResult load(const StateDict& state, const std::string& prefix, bool strict) override;
+  void read(StateReader& reader, const std::string& prefix) override;
 
  private:
   void zero_fill(bool with_bias);
@@ -101,25 +99,25 @@ QCONV_API ConvState state_from_reference(const ConvKind& kind, const reference::
 /// The methods of one class `Self` that differ only in types. `Float` is the float class it is made from,
 /// `Reference` the reference class.
 template <class Self, class Float, class Reference, ConvKind kind_of_self>
-class ConvMethods : public ConvNd {
+class ConvMethods : public ModuleOf<Self, ConvNd> {
  public:
   static constexpr ConvKind kKind = kind_of_self;
-  using ConvNd::ConvNd;
+  using ModuleOf<Self, ConvNd>::ModuleOf;
 
   /// Convolves a quantized tensor (N, C, spatial...), quint8 or qint8, quantized per tensor. The result has
   /// its dtype and the module's scale and zero_point, and lies channels-last in memory. Throws ValueError or
   /// TypeError in the module's name. Any number of threads may call it at once.
   Tensor forward(const Tensor& input) const requires(!has_add(kKind.post_op) && !kKind.dynamic) {
-    return run(input, nullptr);
+    return this->run(input, nullptr);
   }
   /// The same plus `extra`, quantized, of the output's sizes and dtype; it is not touched.
   Tensor forward(const Tensor& input, const Tensor& extra) const requires(has_add(kKind.post_op)) {
-    return run(input, &extra);
+    return this->run(input, &extra);
   }
   /// Dynamic classes: a float32 tensor in and out, quantized in between with parameters chosen from the
   /// input's range (0..127 with `reduce_range`, else 0..255).
   Tensor forward(const Tensor& input, bool reduce_range = true) const requires(kKind.dynamic) {
-    return run_dynamic(input, reduce_range);
+    return this->run_dynamic(input, reduce_range);
   }
   template <class... Args>
   Tensor operator()(const Args&... args) const {
@@ -151,14 +149,9 @@ class ConvMethods : public ConvNd {
   /// The module that getstate() was called on. Throws as setstate.
   static Self from_state(const ConvState& state) { return Self(state); }
 
-  /// As in PyTorch, both are independent of this module in all that can change. deep_copy packs the weight
-  /// again.
+  /// As in PyTorch, this and deep_copy are independent of this module in all that can change. deep_copy packs
+  /// the weight again.
   Self copy() const { return Self(static_cast<const Self&>(*this)); }
-  Self deep_copy() const {
-    Self copied = copy();
-    copied.repack();
-    return copied;
-  }
 };
 
 /// The constructors of one class of quantized convolutions, in PyTorch's order. The weight is zero until

@@ -35,7 +35,6 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
   Tensor get_weight() const { return get_quantized_weight().dequantize(); }
   /// float32 in and out, with the module's padding mode (PyTorch forgets it here).
   Tensor forward(const Tensor& input) const;
-  Tensor operator()(const Tensor& input) const { return forward(input); }
 
   /// "QuantizedConv2d(Reference)".
   std::string name() const override;
@@ -49,7 +48,8 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
   /// numbers 0-dimensional when there is one for the tensor. PyTorch's weight_qscheme and weight_dtype are no
   /// tensors and have no place in a StateDict.
   void save(StateDict& state, const std::string& prefix) const override;
-  LoadResult load(const StateDict& state, const std::string& prefix, bool strict) override;
+  void read(StateReader& reader, const std::string& prefix) override;
+  void unshare() override;
 
  private:
   // Checks the parameters and makes their scales floats.
@@ -60,11 +60,11 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
 
 /// The constructor of one class, from its float class `Float`.
 template <class Self, class Float>
-class ConvOf : public ConvNd {
+class ConvOf : public ModuleOf<Self, ConvNd> {
  public:
   /// Copies weight and bias. Throws ValueError or TypeError when the parameters do not fit the weight.
   explicit ConvOf(const Float& conv, const WeightQParams& weight_qparams = {})
-      : ConvNd(conv, weight_qparams) {}
+      : ModuleOf<Self, ConvNd>(conv, weight_qparams) {}
   static Self from_float(const Float& conv, const WeightQParams& weight_qparams) {
     return Self(conv, weight_qparams);
   }

@@ -60,6 +60,13 @@ class QCONV_API Observer {
   /// Throws TypeError for another dtype, ValueError when the class says so.
   void observe(const Tensor& x);
 
+  /// Observes, and gives what the module that is watched is to give instead of `x`: `x` itself, unless the
+  /// class says otherwise (FakeQuantize).
+  virtual Tensor forward(const Tensor& x) {
+    observe(x);
+    return x;
+  }
+
   /// The parameters for all that was seen. Scales are float32 values, at least eps. An observer that saw
   /// nothing answers scale 1 and zero point 0, as PyTorch does: ask calibrated() first. Throws ValueError
   /// when NaN or infinity was seen, or a minimum is greater than its maximum.
