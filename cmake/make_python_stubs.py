@@ -1,4 +1,4 @@
-"""Writes the typed stubs of the package into a folder: make_python_stubs.py FOLDER, with the built package on PYTHONPATH."""
+"""Writes the typed stubs of the built package: make_python_stubs.py FOLDER_OF_PACKAGE FOLDER_OF_STUBS."""
 
 import importlib
 import pathlib
@@ -48,4 +48,5 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    sys.path.insert(0, sys.argv[1])
+    main(pathlib.Path(sys.argv[2]))

@@ -13,10 +13,14 @@ def _suffix(path):
 
 
 _LOADERS = {
+    ".pt": _qconv.load_torch,
+    ".pth": _qconv.load_torch,
     ".safetensors": _qconv.load_safetensors,
     ".npz": _qconv.load_npz,
 }
 _SAVERS = {
+    ".pt": _qconv.save_torch,
+    ".pth": _qconv.save_torch,
     ".safetensors": _qconv.save_safetensors,
     ".npz": _qconv.save_npz,
 }

@@ -1,6 +1,7 @@
 // Files in and out, and what the process runs on.
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/unique_ptr.h>
 
 #include "casts.hpp"
 
@@ -42,6 +43,58 @@ void bind_files(nb::module_& m) {
   m.def("save_png", &save_png, arg("image"), arg("path"), release_gil());
 }
 
+TorchLoadOptions options_of(std::vector<std::string> safe_globals) {
+  return {.safe_globals = std::move(safe_globals)};
+}
+
+void bind_torch_files(nb::module_& m) {
+  const std::vector<std::string> none;
+  nb::class_<TorchConvolution>(m, "TorchConvolution", "A quantized convolution module of a PyTorch file.")
+      .def_ro("name", &TorchConvolution::name,
+              "Where it is: 'layer1.0.conv1'; empty when it is the whole file.")
+      .def_ro("class_name", &TorchConvolution::class_name, "PyTorch's class, in full.")
+      .def("make", &TorchConvolution::make, "The module: qconv.nn.quantized.Conv2d or its like.")
+      .def("__repr__", [](const TorchConvolution& c) { return "<" + c.name + ": " + c.class_name + ">"; });
+  nb::class_<TorchPackedParams>(m, "TorchPackedParams", "A packed-parameter object of a PyTorch file.")
+      .def_ro("name", &TorchPackedParams::name)
+      .def_ro("weight", &TorchPackedParams::weight)
+      .def_ro("bias", &TorchPackedParams::bias)
+      .def(
+          "prepack", [](const TorchPackedParams& p) { return p.prepack(); },
+          "What torch.ops.quantized.conv*_prepack would give.");
+  nb::class_<TorchFile>(m, "TorchFile", "All that a PyTorch file holds, as far as it concerns convolutions.")
+      .def_prop_ro(
+          "kind", [](const TorchFile& f) { return std::string(to_string(f.kind)); },
+          "'values', 'module' or 'torchscript': what the file was made by.")
+      .def_prop_ro(
+          "state", [](const TorchFile& f) { return f.state; }, "The tensors by name; see load_torch.")
+      .def_ro("texts", &TorchFile::texts, "Entries that are no numbers, as text, by name.")
+      .def_ro("convolutions", &TorchFile::convolutions)
+      .def_ro("packed_params", &TorchFile::packed_params);
+  m.def(
+      "load_torch_file",
+      [](const Path& path, std::vector<std::string> safe_globals) {
+        return load_torch_file(path, options_of(std::move(safe_globals)));
+      },
+      arg("path"), nb::kw_only(), arg("safe_globals") = none, release_gil(),
+      "A .pt or .pth file, read without PyTorch and without running anything in it. safe_globals: full names "
+      "of more "
+      "classes that may occur, as for torch.serialization.add_safe_globals. FileError for what cannot be "
+      "read.");
+  m.def(
+      "load_torch",
+      [](const Path& path, std::vector<std::string> safe_globals) {
+        return load_torch(path, options_of(std::move(safe_globals)));
+      },
+      arg("path"), nb::kw_only(), arg("safe_globals") = none, release_gil(),
+      "The tensors of a .pt or .pth file by name: a state dict, a checkpoint, a whole module or TorchScript. "
+      "Nested "
+      "names are joined by dots; None stays None. Read as load_torch_file.");
+  m.def("save_torch", nb::overload_cast<const StateDict&, const Path&>(&save_torch), arg("state_dict"),
+        arg("path"), release_gil(),
+        "Writes a state dict that torch.load reads and load_state_dict takes, atomically.");
+}
+
 void bind_process(nb::module_& m) {
   m.def("set_num_threads", &set_num_threads, arg("count"),
         "Threads that operators use from now on; ValueError below 1.");
@@ -65,6 +118,7 @@ void bind_process(nb::module_& m) {
 
 void bind_io(nb::module_& m) {
   bind_files(m);
+  bind_torch_files(m);
   bind_process(m);
 }
 

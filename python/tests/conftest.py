@@ -1,7 +1,12 @@
+import importlib.util
+
 import numpy
 import pytest
 
 import qconv
+
+# What needs PyTorch is tested where PyTorch is: `make parity`.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["torch_networks"]
 
 
 @pytest.fixture

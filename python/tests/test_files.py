@@ -31,6 +31,14 @@ def test_npz_and_npy(tmp_path):
     assert np.array_equal(qconv.load_npy(tmp_path / "a.npy").numpy(), np.load(tmp_path / "a.npy"))
 
 
+def test_torch(state, tmp_path):
+    for name in ("state.pt", "state.pth"):
+        qconv.save(state, tmp_path / name)
+        again = qconv.load(tmp_path / name)
+        assert list(again) == list(state) and again["b"] is None
+        assert qconv.equal(again["w"], state["w"]) and again["x"].numpy().tolist() == [0, 1, 2, 3]
+
+
 def test_images(tmp_path):
     image = np.arange(48, dtype="uint8").reshape(1, 3, 4, 4)
     qconv.save_png(image, tmp_path / "a.png")

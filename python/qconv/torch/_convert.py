@@ -13,23 +13,21 @@ def convert(model, inplace=False):
     occurs in several places is replaced by one module in all of them; forward hooks of replaced modules are kept.
     inplace: change `model` itself instead of a copy. Returns the network; the model itself may be one such module.
     """
+    made = {
+        id(module): _with_hooks(Conv.from_torch(module), module)
+        for module in model.modules()
+        if counterpart(module) is not None
+    }
+    if id(model) in made:
+        return made[id(model)]
     if not inplace:
-        model = copy.deepcopy(model)
-    made = {}
-
-    def replaced(module):
-        if counterpart(module) is None:
-            return None
-        if id(module) not in made:
-            made[id(module)] = (module, _with_hooks(Conv.from_torch(module), module))
-        return made[id(module)][1]
-
+        # What deepcopy finds among the copies made so far is not copied: it takes the new module for the old one.
+        return copy.deepcopy(model, made)
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            new = replaced(child)
-            if new is not None:
-                setattr(parent, name, new)
-    return replaced(model) or model
+        for name, child in parent._modules.items():
+            if id(child) in made:
+                setattr(parent, name, made[id(child)])
+    return model
 
 
 def _with_hooks(new, old):
