@@ -1,0 +1,6 @@
+import guide
+
+
+def test_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert guide.run("python") >= 7
