@@ -103,7 +103,7 @@ class Walk {
       add_packed(list, name);
       return;
     }
-    if (name.ends_with(kLinearPair) && add_linear(list, name)) return;
+    if (name.ends_with(kLinearPair) && add_linear(list, module_of_pair(name))) return;
     spend(list.items.size());
     const auto all = [&](auto&& holds) {
       return !list.items.empty() && std::all_of(list.items.begin(), list.items.end(),
@@ -130,13 +130,20 @@ class Walk {
     return Tensor::from_data(values, {count});
   }
 
-  // The packed pair of a quantized Linear; false when it is something else.
-  bool add_linear(const PickleValue& pair, const std::string& name) {
-    if (pair.items.size() != 2 || pickle_.item(pair, 0).kind != PickleKind::tensor) return false;
+  // "fc." of "fc._packed_params._packed_params".
+  static std::string module_of_pair(const std::string& name) {
+    return name.substr(0, name.size() - kLinearPair.size());
+  }
+
+  // The packed pair of a quantized Linear, under names that begin with `module`; false when it is something
+  // else.
+  bool add_linear(const PickleValue& pair, const std::string& module) {
+    if (pair.kind != PickleKind::tuple || pair.items.size() != 2) return false;
+    const PickleValue& weight = pickle_.item(pair, 0);
     const PickleValue& bias = pickle_.item(pair, 1);
+    if (weight.kind != PickleKind::tensor) return false;
     if (bias.kind != PickleKind::tensor && bias.kind != PickleKind::none) return false;
-    const std::string module = name.substr(0, name.size() - kLinearPair.size());
-    add(module + "weight", tensors_.tensor(pickle_.item(pair, 0)));
+    add(module + "weight", tensors_.tensor(weight));
     add(module + "bias", bias.kind == PickleKind::none ? Tensor() : tensors_.tensor(bias));
     return true;
   }
@@ -162,11 +169,11 @@ class Walk {
       if (type == "torch.ScriptObject" || type == "torch._C.ScriptObject") {
         // (state, class)
         if (state.kind == PickleKind::tuple && state.items.size() == 2 &&
-            visit_script_object(pickle_.item(state, 0), name)) {
+            visit_script_object(pickle_.item(state, 1).text, pickle_.item(state, 0), name)) {
           return;
         }
       } else if (type.starts_with("torch.classes.")) {
-        if (visit_script_object(state, name)) return;
+        if (visit_script_object(type, state, name)) return;
       } else if (state.kind == PickleKind::dict) {
         if (pickle_.find(state, "_modules") != nullptr) {
           visit_module(type, state, name);
@@ -181,12 +188,13 @@ class Walk {
     add_text(name, "<" + type + ">");
   }
 
-  bool visit_script_object(const PickleValue& state, const std::string& name) {
+  bool visit_script_object(std::string_view type, const PickleValue& state, const std::string& name) {
     if (is_packed_state(pickle_, state)) {
       add_packed(state, name);
       return true;
     }
-    return state.kind == PickleKind::tuple && name.ends_with(kLinearPair) && add_linear(state, name);
+    if (!type.ends_with(".LinearPackedParamsBase")) return false;
+    return add_linear(state, name.ends_with(kLinearPair) ? module_of_pair(name) : joined(name, ""));
   }
 
   void add_convolution(const std::string& type, const nn::ConvKind& kind, const PickleValue& state,
