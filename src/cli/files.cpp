@@ -18,6 +18,7 @@ FileKind kind_of(const std::filesystem::path& path) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (extension == ".onnx") return FileKind::onnx;
   if (extension == ".safetensors") return FileKind::safetensors;
+  if (extension == ".pt" || extension == ".pth") return FileKind::torch;
   if (extension == ".npy") return FileKind::npy;
   if (extension == ".npz") return FileKind::npz;
   if (extension == ".png") return FileKind::png;

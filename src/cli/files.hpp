@@ -8,7 +8,7 @@
 namespace qconv::cli {
 
 /// What a file holds, by the end of its name.
-enum class FileKind { onnx, safetensors, npy, npz, png, jpeg, other };
+enum class FileKind { onnx, safetensors, torch, npy, npz, png, jpeg, other };
 
 FileKind kind_of(const std::filesystem::path& path);
 bool is_image(FileKind kind);

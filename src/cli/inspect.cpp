@@ -6,6 +6,7 @@
 #include "cli/runtime_options.hpp"
 #include "cli/tensor_files.hpp"
 #include "cli/tensor_stats.hpp"
+#include "cli/torch_tables.hpp"
 #include "support/check.hpp"
 
 namespace qconv::cli {
@@ -16,6 +17,7 @@ struct Options {
   std::string file;
   std::string input_size;
   bool json = false;
+  TorchLoadOptions torch;
 };
 
 Json tensor_json(const std::string& name, const Tensor& tensor) {
@@ -61,9 +63,19 @@ std::vector<std::string> tensor_row(const std::string& name, const Tensor& tenso
 
 void inspect_tensors(const Options& options) {
   Metadata metadata;
-  const NamedTensors tensors = load_tensors(options.file, &metadata);
+  NamedTensors tensors;
+  TorchFile torch;
+  const bool is_torch = kind_of(options.file) == FileKind::torch;
+  if (is_torch) {
+    torch = load_torch_file(options.file, options.torch);
+    tensors.assign(torch.state.begin(), torch.state.end());
+    metadata = torch.texts;
+  } else {
+    tensors = load_tensors(options.file, &metadata);
+  }
   if (options.json) {
     Json json{{"file", options.file}, {"bytes", std::filesystem::file_size(options.file)}};
+    if (is_torch) json.update(torch_json(torch));
     if (!metadata.empty()) json["metadata"] = metadata;
     json["tensors"] = Json::array();
     for (const auto& [name, tensor] : tensors) json["tensors"].push_back(tensor_json(name, tensor));
@@ -76,7 +88,9 @@ void inspect_tensors(const Options& options) {
     table.add(tensor_row(name, tensor));
     if (tensor.defined()) bytes += static_cast<double>(tensor.nbytes());
   }
+  if (is_torch) write_out("{}: PyTorch file of {}\n\n", options.file, describe(torch.kind));
   table.print();
+  if (is_torch) print_convolutions(torch);
   for (const auto& [key, value] : metadata) write_out("{} = {}\n", key, value);
   write_out("\n{} {}, {}\n", tensors.size(), tensors.size() == 1 ? "tensor" : "tensors", human_bytes(bytes));
 }
@@ -114,11 +128,11 @@ int run(const Options& options) {
   options.runtime.apply();
   require_file(options.file);
   const FileKind kind = kind_of(options.file);
-  check<FileError>(
-      kind != FileKind::other,
-      "{}: cannot tell what it holds; expected a name that ends in .onnx, .safetensors, .npy, .npz, "
-      ".png, .jpg or .jpeg",
-      options.file);
+  check<FileError>(kind != FileKind::other,
+                   "{}: cannot tell what it holds; expected a name that ends in .onnx, .safetensors, .pt, "
+                   ".pth, .npy, .npz, "
+                   ".png, .jpg or .jpeg",
+                   options.file);
   if (kind == FileKind::onnx) {
     inspect_network(options);
   } else {
@@ -132,19 +146,24 @@ int run(const Options& options) {
 
 Action add_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("file", options->file, "A network (.onnx), tensors (.safetensors, .npy, .npz) or an image")
+  app.add_option("file", options->file,
+                 "A network (.onnx), tensors (.safetensors, .pt, .pth, .npy, .npz) or an image")
       ->required()
       ->type_name("FILE");
   app.add_option("--input-size", options->input_size,
                  "Sizes of a network's input, as in 1x3x224x224: fills in all sizes, kernels and costs")
       ->type_name("SIZES");
   app.add_flag("--json", options->json, "Print JSON");
+  add_safe_globals(app, options->torch);
   options->runtime.add_to(app);
   app.footer(
-      "Shows names, dtypes, sizes, value ranges and quantization parameters; of a network, its layers.\n\n"
+      "Shows names, dtypes, sizes, value ranges and quantization parameters; of a network, its layers; of a "
+      "module or TorchScript that PyTorch saved, its quantized convolutions.\n\n"
       "Examples:\n"
       "  qconv inspect model.onnx --input-size 1x3x224x224\n"
       "  qconv inspect state.safetensors\n"
+      "  qconv inspect resnet18_int8.pt --safe-global "
+      "torchvision.models.quantization.resnet.QuantizableResNet\n"
       "  qconv inspect examples/digits/test.npz --json");
   return [options] { return run(*options); };
 }

@@ -11,7 +11,7 @@
 namespace qconv {
 namespace {
 
-constexpr std::size_t kLongestName = 200;
+constexpr std::size_t kLongestClassName = 200;
 constexpr std::size_t kMostNames = 10000;
 constexpr PickleRef kUnset = std::numeric_limits<PickleRef>::max();
 constexpr std::string_view kOrderedDict = "collections.OrderedDict";
@@ -128,7 +128,7 @@ class Machine {
 };
 
 void Machine::name_global(std::string_view module, std::string_view name) {
-  check<FileError>(module.size() + name.size() < kLongestName, "{}: {} is too long a name for a class",
+  check<FileError>(module.size() + name.size() < kLongestClassName, "{}: {} is too long a name for a class",
                    pickle_.who, printable(name));
   std::string full = std::string(module) + "." + std::string(name);
   host_.check_global(pickle_, full);

@@ -12,7 +12,7 @@ namespace qconv {
 namespace {
 
 constexpr int kMostDepth = 200;
-constexpr std::size_t kLongestName = 1000;
+constexpr std::size_t kLongestEntryName = 1000;
 constexpr std::size_t kLongestText = 1000;
 // What a walk may visit, counting the letters of names: some for small files, and then in step with the size.
 constexpr std::uint64_t kFreeSteps = 1 << 20;
@@ -300,9 +300,9 @@ class Walk {
 
   std::string checked_name(const std::string& name) {
     spend(1 + name.size());
-    check<FileError>(name.size() <= kLongestName,
+    check<FileError>(name.size() <= kLongestEntryName,
                      "{}: an entry has a name of {} letters, expected at most {}", pickle_.who, name.size(),
-                     kLongestName);
+                     kLongestEntryName);
     const bool plain =
         std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
     check<FileError>(plain, "{}: the name {} holds a control character", pickle_.who, printable(name));

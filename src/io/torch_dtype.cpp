@@ -39,7 +39,6 @@ void convert_all(std::span<const std::byte> from, void* to) {
   }
 }
 
-using enum DType;
 // A dtype that qconv has not becomes the next larger one that holds all its values.
 constexpr auto kRows = std::to_array<TorchDType>({
     {"torch.float32", "torch.FloatStorage", 4, float32, nullptr},

@@ -11,8 +11,8 @@ namespace qconv {
 namespace {
 
 // A pickle of the number 0x1950a86a20f9469cfc6c.
-constexpr std::string_view kMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 15);
-constexpr std::int64_t kVersion = 1001;
+constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 15);
+constexpr std::int64_t kLegacyVersion = 1001;
 
 // Where a storage's bytes are.
 struct Place {
@@ -114,10 +114,10 @@ void find_places(const ByteSource& source, const Pickle& keys, std::uint64_t at,
 }  // namespace
 
 bool is_legacy_torch(const ByteSource& source) {
-  char begin[kMagic.size()];
+  char begin[kLegacyMagic.size()];
   if (source.size() < sizeof(begin)) return false;
   source.read(0, std::as_writable_bytes(std::span(begin)));
-  return std::string_view(begin, sizeof(begin)) == kMagic;
+  return std::string_view(begin, sizeof(begin)) == kLegacyMagic;
 }
 
 void read_legacy_torch(const ByteSource& source, const std::vector<std::string>& safe_globals,
@@ -127,8 +127,9 @@ void read_legacy_torch(const ByteSource& source, const std::vector<std::string>&
   pickles.next(scan);  // the magic number
   const Pickle version = pickles.next(scan);
   check<FileError>(
-      version[version.root].kind == PickleKind::integer && version[version.root].integer == kVersion,
-      "{}: is of another version than {}; save it again with PyTorch 1.6 or later", source.name(), kVersion);
+      version[version.root].kind == PickleKind::integer && version[version.root].integer == kLegacyVersion,
+      "{}: is of another version than {}; save it again with PyTorch 1.6 or later", source.name(),
+      kLegacyVersion);
   const Pickle system = pickles.next(scan);
   const PickleValue* little = system.find(system[system.root], "little_endian");
   const bool big_endian = little != nullptr && little->kind == PickleKind::boolean && little->integer == 0;

@@ -16,7 +16,7 @@
 namespace qconv {
 namespace {
 
-constexpr std::string_view kRoot = "archive/";
+constexpr std::string_view kTorchRoot = "archive/";
 
 std::string_view after_dot(std::string_view name) { return name.substr(name.rfind('.') + 1); }
 
@@ -96,7 +96,7 @@ class Archive {
     AlignedZipWriter zip(sink);
     std::uint32_t identity = fingerprint(data);
     const auto add_entry = [&](std::string_view name, auto bytes) {
-      zip.add(std::string(kRoot) + std::string(name), bytes, who_);
+      zip.add(std::string(kTorchRoot) + std::string(name), bytes, who_);
     };
     add_entry("data.pkl", std::string_view(data));
     add_entry(".format_version", std::string_view("1"));

@@ -4,6 +4,7 @@
 
 #include <qconv/io.hpp>
 #include <qconv/quantize.hpp>
+#include <qconv/torch_file.hpp>
 
 #include "cli/program.hpp"
 
@@ -46,6 +47,70 @@ TEST(Convert, GoesBetweenFormatsAndBack) {
   EXPECT_EQ(network.code, 1);
   EXPECT_THAT(network.err,
               HasSubstr("digits.onnx: cannot read tensors from it; expected a name that ends in .safe"));
+}
+
+std::string torch_fixture(const std::string& name) { return repository_file("tests/io/torch/" + name); }
+
+TEST(Convert, TakesPyTorchsFilesThereAndBack) {
+  const ScratchFolder scratch;
+  const std::string original = torch_fixture("net_state.pt");
+  const std::string tensors = scratch.file("net.safetensors");
+  const std::string back = scratch.file("net.pth");
+  const ProgramResult result = run_program({"convert", original, tensors});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(load_safetensors_metadata(tensors), (Metadata{{"fc._packed_params.dtype", "torch.qint8"}}));
+  ASSERT_EQ(run_program({"convert", tensors, back}).code, 0);
+  const StateDict before = load_torch(original);
+  const StateDict after = load_torch(back);
+  ASSERT_EQ(after.size(), before.size());
+  for (const auto& [name, tensor] : before) {
+    SCOPED_TRACE(name);
+    ASSERT_NE(after.find(name), nullptr);
+    EXPECT_TRUE(equal(*after.find(name), tensor));
+  }
+}
+
+TEST(Convert, TakesModulesOfKnownClasses) {
+  const ScratchFolder scratch;
+  const ProgramResult refused = run_program({"convert", torch_fixture("net.pt"), scratch.file("net.npz")});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_EQ(lines_of(refused.err).size(), 1U) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("names '__main__.Net'"));
+  const ProgramResult taken = run_program({"convert", torch_fixture("net.pt"), scratch.file("net.npz"),
+                                           "--dequantize", "--safe-global", "__main__.Net"});
+  ASSERT_EQ(taken.code, 0) << taken.err;
+  EXPECT_EQ(load(scratch.file("net.npz")).find("features.0.weight")->sizes(), (Shape{3, 2, 3, 3}));
+}
+
+TEST(Inspect, ShowsWhatPyTorchSaved) {
+  const ProgramResult text = run_program({"inspect", torch_fixture("script.pt")});
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("PyTorch file of a TorchScript module (torch.jit.save)"));
+  EXPECT_THAT(text.out, HasSubstr("3 scales 0.0625 to 0.1875, zero points -1 to 1, axis 0"));
+  EXPECT_THAT(text.out, HasSubstr("features.0   QuantizedConvReLU2d"));
+
+  const ProgramResult result = run_program({"inspect", torch_fixture("classes.pt"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["kind"], "module");
+  EXPECT_EQ(json["tensors"].size(), 72U);
+  ASSERT_EQ(json["convolutions"].size(), 18U);
+  const auto& conv = json["convolutions"][1];
+  EXPECT_EQ(conv["name"], "conv2d");
+  EXPECT_EQ(conv["class"], "torch.ao.nn.quantized.modules.conv.Conv2d");
+  EXPECT_EQ(conv["kernel_size"], (std::vector<int>{3, 1}));
+  EXPECT_EQ(conv["dilation"], (std::vector<int>{2, 2}));
+  EXPECT_EQ(conv["groups"], 2);
+  EXPECT_EQ(conv["bias"], false);
+  EXPECT_EQ(conv["scale"], 0.3);
+  EXPECT_EQ(conv["zero_point"], 5);
+
+  const ProgramResult packed = run_program({"inspect", torch_fixture("packed_v2.pt")});
+  EXPECT_THAT(packed.out, HasSubstr("conv_transpose2d"));
+  EXPECT_EQ(nlohmann::json::parse(run_program({"inspect", torch_fixture("checkpoint.pth"), "--json"}).out)
+                .at("metadata")
+                .at("arch"),
+            "tiny");
 }
 
 }  // namespace
