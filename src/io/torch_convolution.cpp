@@ -197,6 +197,10 @@ nnq::ConvState read_conv_state(const Pickle& pickle, const PickleValue& state, c
   result.training = fields.flag(field(), "training");
   try {
     result.padding_mode = parse_padding_mode(mode);
+  } catch (const Error& error) {
+    throw FileError(fmt::format("{}: {}", who, error.what()));
+  }
+  try {
     const ConvGeometry geometry = result.geometry(who);
     check(result.weight.sizes() == geometry.weight_sizes(), "{}: got a weight of sizes {}, expected {}", who,
           result.weight.sizes(), geometry.weight_sizes());

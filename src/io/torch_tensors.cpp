@@ -193,15 +193,18 @@ Tensor TorchTensors::rebuild(const Arguments& arguments, const TorchDType* untyp
                    who, sizes, strides, offset, stored.count);
 
   std::optional<QParams> qparams;
-  if (params != nullptr) qparams = quantizer(arguments.pickle, *params);
+  if (params != nullptr) {
+    qparams = quantizer(arguments.pickle, *params);
+    try {
+      check_qparams(*qparams, sizes, dtype, who);
+    } catch (const Error& error) {
+      throw FileError(error.what());
+    }
+  }
   auto owner = std::make_shared<Tensor>(stored.elements);
   auto* first = static_cast<std::byte*>(owner->raw_mutable_data());
   if (numel > 0) first += static_cast<std::size_t>(offset) * element_size(dtype);
-  try {
-    return Tensor::from_blob(first, sizes, strides, dtype, std::move(owner), std::move(qparams));
-  } catch (const Error& error) {
-    throw FileError(fmt::format("{}: {}", who, error.what()));
-  }
+  return Tensor::from_blob(first, sizes, strides, dtype, std::move(owner), std::move(qparams));
 }
 
 template <class T>
