@@ -2,6 +2,7 @@
 
 /// Observers watch float tensors and say how to quantize them; PyTorch's classes, by their names.
 
+#include <qconv/observers/fake_quantize.hpp>
 #include <qconv/observers/histogram.hpp>
 #include <qconv/observers/min_max.hpp>
 #include <qconv/observers/observer.hpp>

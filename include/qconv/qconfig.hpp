@@ -52,4 +52,19 @@ QCONV_API QConfig get_default_qconfig(std::string_view backend = "x86");
 /// there. qconv's do not: with default_per_channel_weight_observer(1) a transposed convolution may have them.
 QCONV_API QConfig get_default_transposed_qconfig(std::string_view backend = "x86");
 
+/// For quantization-aware training, whose weights and activations pass through a FakeQuantize.
+///
+/// default_fake_quant and default_weight_fake_quant.
+QCONV_API QConfig default_qat_qconfig();
+/// default_fused_act_fake_quant and default_fused_wt_fake_quant.
+QCONV_API QConfig default_qat_qconfig_v2();
+/// FusedMovingAvgObsFakeQuantize qint8 with eps 2^-12, and fused_wt_fake_quant_range_neg_127_to_127.
+QCONV_API QConfig default_symmetric_qnnpack_qat_qconfig();
+/// The same with fused_per_channel_wt_fake_quant_range_neg_127_to_127.
+QCONV_API QConfig default_per_channel_symmetric_qnnpack_qat_qconfig();
+/// PyTorch's configuration for a backend, with the ranges of get_default_qconfig: quint8 activations and
+/// symmetric weights, per tensor under "qnnpack" and else per channel. Version 1 is made of
+/// FusedMovingAvgObsFakeQuantize, version 0 of FakeQuantize. Throws ValueError for other names and versions.
+QCONV_API QConfig get_default_qat_qconfig(std::string_view backend = "x86", int version = 1);
+
 }  // namespace qconv

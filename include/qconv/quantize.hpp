@@ -30,6 +30,17 @@ QCONV_API Tensor quantize_per_channel(const Tensor& input, const Tensor& scales,
 /// format.
 QCONV_API Tensor dequantize(const Tensor& input);
 
+/// What quantizing and dequantizing makes of a float32 tensor: (clamp(rint(x * (1 / scale)) + zero_point,
+/// quant_min, quant_max) - zero_point) * scale in float32, with the scale cast to float first. Infinities
+/// saturate and NaN becomes quant_min. Throws TypeError unless `input` is float32; ValueError unless the
+/// scale is a positive finite float, the range holds more than one number and the zero point lies in it.
+QCONV_API Tensor fake_quantize_per_tensor_affine(const Tensor& input, double scale, std::int64_t zero_point,
+                                                 std::int64_t quant_min, std::int64_t quant_max);
+/// The same with one scale and zero point per index of dimension `axis`.
+QCONV_API Tensor fake_quantize_per_channel_affine(const Tensor& input, std::span<const double> scales,
+                                                  std::span<const std::int64_t> zero_points, int axis,
+                                                  std::int64_t quant_min, std::int64_t quant_max);
+
 /// A quantized tensor over the memory of an integer one (uint8 -> quint8, int8 -> qint8, int32 -> qint32),
 /// not copied.
 QCONV_API Tensor make_quantized(const Tensor& integers, QParams qparams);

@@ -25,7 +25,8 @@ void stretch(float& min, float& max, double scale, std::int32_t qmin, std::int32
 }  // namespace
 
 ChosenQParams choose_qparams(float min, float max, std::int32_t qmin, std::int32_t qmax,
-                             bool preserve_sparsity, bool reduce_range) {
+                             bool preserve_sparsity, bool reduce_range, ChooseRule rule) {
+  const bool fbgemm = rule == ChooseRule::fbgemm;
   if (reduce_range) {
     qmin /= 2;
     qmax /= 2;
@@ -34,23 +35,29 @@ ChosenQParams choose_qparams(float min, float max, std::int32_t qmin, std::int32
   if (symmetric) {
     const int symmetric_qmin = -((qmax - qmin) / 2 + 1);
     const int symmetric_qmax = (qmax - qmin) / 2;
-    const double reach = std::max(std::abs(static_cast<double>(min) / symmetric_qmin),
-                                  std::abs(static_cast<double>(max) / symmetric_qmax));
+    const auto steps = [fbgemm](float bound, int levels) {
+      const auto narrow = static_cast<double>(bound / static_cast<float>(levels));
+      return std::abs(fbgemm ? narrow : static_cast<double>(bound) / levels);
+    };
+    const double reach = std::max(steps(min, symmetric_qmin), steps(max, symmetric_qmax));
     min = static_cast<float>(reach * symmetric_qmin);
     max = static_cast<float>(reach * symmetric_qmax);
   }
   min = std::min(min, 0.0F);
   max = std::max(max, 0.0F);
   double scale = (static_cast<double>(max) - min) / (qmax - qmin);
-  if (static_cast<float>(scale) == 0.0F || std::isinf(1.0F / static_cast<float>(scale))) scale = 0.1;
+  if (fbgemm) scale = static_cast<float>(scale);
+  if (static_cast<float>(scale) == 0.0F || std::isinf(1.0F / static_cast<float>(scale)))
+    scale = fbgemm ? 0.1F : 0.1;
   if (scale < kSmallestScale) {
     stretch(min, max, scale, qmin, qmax);
     scale = kSmallestScale;
   }
   const double from_min = qmin - min / scale;
   const double from_max = qmax - max / scale;
-  const double min_error = std::abs(qmin) - std::abs(min / scale);
-  const double max_error = std::abs(qmax) - std::abs(max / scale);
+  const int sign = fbgemm ? 1 : -1;
+  const double min_error = std::abs(qmin) + sign * std::abs(min / scale);
+  const double max_error = std::abs(qmax) + sign * std::abs(max / scale);
   double zero_point = min_error < max_error ? from_min : from_max;
   if (symmetric) zero_point = static_cast<double>(qmin + qmax) / 2;
   if (zero_point < qmin) return {scale, qmin};

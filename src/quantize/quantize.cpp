@@ -1,3 +1,6 @@
+#include <cmath>
+#include <cstdint>
+
 #include <qconv/quantize.hpp>
 
 #include "quantize/requant_math.hpp"
@@ -96,7 +99,64 @@ Tensor quantize(const Tensor& input, QParams qparams, DType dtype, std::string_v
   return result;
 }
 
+// q - zero_point without the integer in between; adding 0 makes -0 a 0, as the integer is.
+float fake_quantized(float x, float inverse, float scale, float lo, float hi) {
+  return (std::nearbyint(math::clamp_float(x * inverse, lo, hi)) + 0.0F) * scale;
+}
+
+void fake_quantize_run(const float* x, float* y, std::int64_t count, Affine p, float lo, float hi) {
+  constexpr float kSmall = 4194304.0F;  // where round_small ends
+  const float inverse = 1.0F / p.scale;
+  if (lo < -kSmall || hi > kSmall) {
+    for (std::int64_t i = 0; i < count; ++i) y[i] = fake_quantized(x[i], inverse, p.scale, lo, hi);
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i)
+    y[i] = static_cast<float>(math::round_small(math::clamp_float(x[i] * inverse, lo, hi))) * p.scale;
+}
+
+Tensor fake_quantize(const Tensor& input, const QParams& qparams, std::int64_t quant_min,
+                     std::int64_t quant_max, std::string_view who) {
+  check(input.defined(), "{}: the input is undefined", who);
+  check<TypeError>(input.dtype() == float32, "{}: expected a float32 tensor, got {}", who,
+                   to_string(input.dtype()));
+  check_qparams(qparams, input.sizes(), qint32, who);
+  check(quant_min < quant_max && quant_min >= INT32_MIN && quant_max <= INT32_MAX,
+        "{}: [{}, {}] is no range of integers", who, quant_min, quant_max);
+  for (const std::int64_t zero_point : qparams.zero_points)
+    check(zero_point >= quant_min && zero_point <= quant_max, "{}: the zero point {} is not in [{}, {}]", who,
+          zero_point, quant_min, quant_max);
+  const MemoryFormat format = dense_format(input);
+  const Tensor x = input.contiguous(format);
+  Tensor result = Tensor::empty(input.sizes(), float32, format);
+  for_each_run(result, qparams, [&](std::int64_t offset, std::int64_t count, std::size_t channel) {
+    const std::int64_t zero_point = qparams.zero_points[channel];
+    fake_quantize_run(x.data<float>() + offset, result.mutable_data<float>() + offset, count,
+                      affine(qparams, channel), static_cast<float>(quant_min - zero_point),
+                      static_cast<float>(quant_max - zero_point));
+  });
+  return result;
+}
+
 }  // namespace
+
+Tensor fake_quantize_per_tensor_affine(const Tensor& input, double scale, std::int64_t zero_point,
+                                       std::int64_t quant_min, std::int64_t quant_max) {
+  return fake_quantize(input, QParams::per_tensor(scale, zero_point), quant_min, quant_max,
+                       "fake_quantize_per_tensor_affine");
+}
+
+Tensor fake_quantize_per_channel_affine(const Tensor& input, std::span<const double> scales,
+                                        std::span<const std::int64_t> zero_points, int axis,
+                                        std::int64_t quant_min, std::int64_t quant_max) {
+  constexpr std::string_view who = "fake_quantize_per_channel_affine";
+  check(axis >= 0 && axis < input.dim(), "{}: channel axis {} is out of range for sizes {}", who, axis,
+        input.sizes().to_string());
+  return fake_quantize(
+      input,
+      QParams::per_channel({scales.begin(), scales.end()}, {zero_points.begin(), zero_points.end()}, axis),
+      quant_min, quant_max, who);
+}
 
 Tensor quantize_per_tensor(const Tensor& input, double scale, std::int64_t zero_point, DType dtype) {
   return quantize(input, QParams::per_tensor(scale, zero_point), dtype, "quantize_per_tensor");

@@ -1,4 +1,4 @@
-"""Writes the corpus of quantization-aware training from a real PyTorch: batch normalization, folding. See README.md beside it.
+"""Writes the corpus of quantization-aware training from a real PyTorch: folding, fake quantization. See README.md beside it.
 
     python tests/golden/generate_training.py [--out DIR] [--seed N]
 """
@@ -10,10 +10,11 @@ import warnings
 import numpy as np
 import torch
 
+import fake_quantize
 import folding
 from generate import Blob, write_json
 
-PARTS = {"folding": folding.cases}
+PARTS = {"folding": folding.cases, "fake_quantize": fake_quantize.cases}
 
 
 def main():

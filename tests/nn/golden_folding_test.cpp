@@ -60,7 +60,8 @@ TEST(GoldenFolding, EqualsPyTorch) {
   const GoldenBlob blob("folding");
   int folds = 0;
   int steps = 0;
-  for (const json& c : golden_json("folding").at("cases")) {
+  const json document = golden_json("folding");
+  for (const json& c : document.at("cases")) {
     SCOPED_TRACE(c.dump().substr(0, 200));
     if (c.contains("fused_weight")) {
       expect_fold(c, blob);

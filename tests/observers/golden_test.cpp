@@ -149,6 +149,9 @@ void expect_same_observer(const ObserverFactory& factory, const Json& record) {
   EXPECT_EQ(observer->reduce_range(), record.value("reduce_range", false));
   EXPECT_EQ(observer->ch_axis(), record.value("ch_axis", 0));
   EXPECT_EQ(observer->is_dynamic(), record.at("is_dynamic").get<bool>());
+  if (const auto* fake = dynamic_cast<const FakeQuantize*>(observer.get())) {
+    EXPECT_EQ(fake->activation_post_process().name(), record.at("observer").get<std::string>());
+  }
 }
 
 TEST(Golden, PresetsEqualPyTorch) {
@@ -158,6 +161,14 @@ TEST(Golden, PresetsEqualPyTorch) {
       {"default_dynamic_qconfig", default_dynamic_qconfig()},
       {"default_symmetric_qnnpack_qconfig", default_symmetric_qnnpack_qconfig()},
       {"default_per_channel_symmetric_qnnpack_qconfig", default_per_channel_symmetric_qnnpack_qconfig()},
+      {"default_qat_qconfig", default_qat_qconfig()},
+      {"default_symmetric_qnnpack_qat_qconfig", default_symmetric_qnnpack_qat_qconfig()},
+      {"default_per_channel_symmetric_qnnpack_qat_qconfig",
+       default_per_channel_symmetric_qnnpack_qat_qconfig()},
+      {"get_default_qat_qconfig(fbgemm)", get_default_qat_qconfig("fbgemm")},
+      {"get_default_qat_qconfig(x86)", get_default_qat_qconfig("x86")},
+      {"get_default_qat_qconfig(onednn)", get_default_qat_qconfig("onednn")},
+      {"get_default_qat_qconfig(qnnpack)", get_default_qat_qconfig("qnnpack")},
       {"get_default_qconfig(fbgemm)", get_default_qconfig("fbgemm")},
       {"get_default_qconfig(x86)", get_default_qconfig("x86")},
       {"get_default_qconfig(onednn)", get_default_qconfig("onednn")},
