@@ -20,7 +20,9 @@
 #include <qconv/nn/dynamic.hpp>
 #include <qconv/nn/fusion.hpp>
 #include <qconv/nn/intrinsic.hpp>
+#include <qconv/nn/intrinsic_qat.hpp>
 #include <qconv/nn/intrinsic_quantized.hpp>
+#include <qconv/nn/qat.hpp>
 #include <qconv/nn/quantized.hpp>
 #include <qconv/nn/reference.hpp>
 #include <qconv/observers.hpp>

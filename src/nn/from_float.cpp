@@ -1,4 +1,5 @@
 // Quantized modules out of float and reference ones.
+#include <qconv/nn/qat.hpp>
 #include <qconv/nn/quantized_conv.hpp>
 #include <qconv/nn/reference.hpp>
 #include <qconv/quantize_weight.hpp>
@@ -8,9 +9,9 @@
 namespace qconv::nn::quantized {
 namespace {
 
-// Observes the weight with a fresh observer and quantizes it, per channel along the output channels.
-Tensor observed_weight(const std::string& who, const nn::ConvNd& conv, const ObserverFactory& factory) {
-  const std::unique_ptr<Observer> observer = factory();
+// Shows the weight to the observer and quantizes it, per channel along the output channels.
+Tensor observed_weight(const std::string& who, const nn::ConvNd& conv, const Tensor& weight,
+                       Observer* observer) {
   check(observer != nullptr, "{}: the qconfig's weight factory makes no observer", who);
   check<TypeError>(observer->dtype() == qint8, "{}: Weight observer must have a dtype of qint8, got {}", who,
                    qconv::to_string(observer->dtype()));
@@ -25,9 +26,12 @@ Tensor observed_weight(const std::string& who, const nn::ConvNd& conv, const Obs
           "{}: the weight observer has ch_axis {}, expected {}, the output channels of a {}", who, axis,
           out_axis, conv.name());
   }
-  const Tensor weight = swap ? conv.weight.transpose(0, 1) : conv.weight;
-  observer->observe(weight);
-  const Tensor quantized = quantize_weight(weight, *observer);
+  const Tensor outputs_first = swap ? weight.transpose(0, 1) : weight;
+  observer->observe(outputs_first);
+  check(observer->calibrated(),
+        "{}: the weight's observer ({}) is disabled and has seen no weight; enable it or load its state", who,
+        observer->name());
+  const Tensor quantized = quantize_weight(outputs_first, *observer);
   return swap ? quantized.transpose(0, 1) : quantized;
 }
 
@@ -60,9 +64,26 @@ ConvState state_from_float(const ConvKind& kind, const nn::ConvNd& conv,
         "{}: Input float module must have qconfig defined, for example get_default_qconfig()", who);
   check(static_cast<bool>(weight_config->weight), "{}: the qconfig has no weight observer", who);
 
-  ConvState state{conv, observed_weight(who, conv, weight_config->weight), conv.bias};
+  ConvState state{conv, observed_weight(who, conv, conv.weight, weight_config->weight().get()), conv.bias};
   state.training = conv.training;
   if (activation != nullptr && !kind.dynamic) set_output(who, *activation, state);
+  return state;
+}
+
+ConvState state_from_qat(const ConvKind& kind, const nn::qat::ConvNd& module, std::string_view name) {
+  const std::string who = name.empty() ? quantized_name(kind) + ".from_float" : std::string(name);
+  const ConvKind& from = module.kind();
+  check<TypeError>(from.ndim == kind.ndim && from.post_op == kind.post_op,
+                   "{}: a {} for quantization-aware training does not become a {}", who, from.name(),
+                   quantized_name(kind));
+  check(module.activation_post_process != nullptr,
+        "{}: Input QAT module must have an activation_post_process attached, as prepare_qat does", who);
+  auto [weight, bias] = module.folded();
+  // A copy: PyTorch's conversion moves the averages of the module that it reads.
+  const std::unique_ptr<Observer> observer = module.weight_fake_quant->clone();
+  ConvState state{module, observed_weight(who, module, weight, observer.get()), std::move(bias)};
+  state.training = module.training;
+  set_output(who, *module.activation_post_process, state);
   return state;
 }
 

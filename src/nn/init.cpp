@@ -25,10 +25,10 @@ void manual_seed(std::uint64_t seed) {
   g.engine.seed(static_cast<std::uint32_t>(seed));
 }
 
-Tensor uniform(const Shape& sizes, double bound) {
+Tensor uniform(const Shape& sizes, double low, double high) {
   Tensor t = Tensor::empty(sizes, float32);
-  const auto from = static_cast<float>(-bound);
-  const float width = static_cast<float>(bound) - from;
+  const auto from = static_cast<float>(low);
+  const float width = static_cast<float>(high) - from;
   Generator& g = generator();
   const std::scoped_lock lock(g.mutex);
   float* values = t.mutable_data<float>();

@@ -1,4 +1,4 @@
-"""Writes the corpus of quantization-aware training from a real PyTorch: folding, fake quantization. See README.md beside it.
+"""Writes the corpus of quantization-aware training from a real PyTorch: folding, fake quantization, modules. See README.md beside it.
 
     python tests/golden/generate_training.py [--out DIR] [--seed N]
 """
@@ -12,9 +12,10 @@ import torch
 
 import fake_quantize
 import folding
+import qat
 from generate import Blob, write_json
 
-PARTS = {"folding": folding.cases, "fake_quantize": fake_quantize.cases}
+PARTS = {"folding": folding.cases, "fake_quantize": fake_quantize.cases, "qat": qat.cases}
 
 
 def main():

@@ -13,8 +13,12 @@
 
 /// What the quantized convolution classes are made of; the classes are in quantized.hpp and
 /// intrinsic_quantized.hpp.
-namespace qconv::nn::quantized {
+namespace qconv::nn {
+namespace qat {
+class ConvNd;
+}
 
+namespace quantized {
 namespace reference {
 class ConvNd;
 }
@@ -93,6 +97,8 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
 QCONV_API ConvState state_from_float(const ConvKind& kind, const nn::ConvNd& conv,
                                      const std::optional<QConfig>& qconfig, const Observer* activation,
                                      std::string_view name);
+QCONV_API ConvState state_from_qat(const ConvKind& kind, const nn::qat::ConvNd& module,
+                                   std::string_view name);
 QCONV_API ConvState state_from_reference(const ConvKind& kind, const reference::ConvNd& module,
                                          double output_scale, std::int64_t output_zero_point);
 
@@ -140,6 +146,19 @@ class ConvMethods : public ModuleOf<Self, ConvNd> {
       return from_state(
           state_from_float(Self::kKind, module, module.qconfig, module.activation_post_process.get(), name));
     }
+  }
+  /// Quantizes a module for quantization-aware training: of qat and intrinsic::qat, those with ReLU by the
+  /// classes with ReLU; batch normalization is folded in first. The weight's parameters are those of
+  /// weight_fake_quant, which sees the weight once more before, as in PyTorch, unless its observer is
+  /// disabled: a moving average moves once more, and so do PyTorch's numbers. This happens to copies; the
+  /// module is only read.
+  ///
+  /// Throws as above, and TypeError for a module of another dimension or with another operation behind it,
+  /// ValueError without activation_post_process.
+  static Self from_float(const nn::qat::ConvNd& module,
+                         std::string_view name = {}) requires(!kKind.transposed && !kKind.dynamic &&
+                                                              !has_add(kKind.post_op)) {
+    return from_state(state_from_qat(Self::kKind, module, name));
   }
   /// Makes the module of a reference module's quantized weight, which must be qint8 (TypeError), and the
   /// given parameters of the output.
@@ -191,4 +210,5 @@ class ConvTransposeOf : public ConvMethods<Self, Float, Reference, kind_of_self>
   explicit ConvTransposeOf(const ConvState& state) : Base(kind_of_self, state) {}
 };
 
-}  // namespace qconv::nn::quantized
+}  // namespace quantized
+}  // namespace qconv::nn
