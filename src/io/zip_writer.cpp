@@ -12,8 +12,8 @@ constexpr std::uint64_t kMostBytes = UINT32_MAX;
 constexpr std::uint64_t kLocalHeader = 30;
 constexpr std::uint64_t kExtraHeader = 4;
 constexpr std::size_t kMostEntries = UINT16_MAX;
-// Sizes follow the data; names are UTF-8.
-constexpr std::uint16_t kFlags = 0x0808;
+constexpr std::uint16_t kUtf8Names = 0x0800;
+constexpr std::uint16_t kSizesFollow = 0x0008;
 
 // Numbers are written lowest byte first, as zip wants them and as this machine has them.
 template <class... T>
@@ -60,11 +60,13 @@ void AlignedZipWriter::add(std::string_view name, std::span<const std::byte> byt
   const auto size = static_cast<std::uint32_t>(bytes.size());
   const auto name_size = static_cast<std::uint16_t>(name.size());
   const std::uint32_t crc = checksum(bytes);
+  // PyTorch counts on it: nothing follows a payload of no bytes.
+  const auto flags = static_cast<std::uint16_t>(kUtf8Names | (bytes.empty() ? 0 : kSizesFollow));
   constexpr std::uint16_t kNone = 0;
   constexpr std::uint32_t kLater = 0;
 
   std::string header("PK\x03\x04", 4);
-  put(header, kNone, kFlags, kNone, kNone, kNone, kLater, kLater, kLater, name_size,
+  put(header, kNone, flags, kNone, kNone, kNone, kLater, kLater, kLater, name_size,
       static_cast<std::uint16_t>(kExtraHeader + filler));
   header += name;
   header += "FB";
@@ -73,13 +75,15 @@ void AlignedZipWriter::add(std::string_view name, std::span<const std::byte> byt
   write(header);
   sink_.write(bytes);
   at_ += bytes.size();
-  std::string descriptor("PK\x07\x08", 4);
-  put(descriptor, crc, size, size);
-  write(descriptor);
+  if (!bytes.empty()) {
+    std::string descriptor("PK\x07\x08", 4);
+    put(descriptor, crc, size, size);
+    write(descriptor);
+  }
 
   directory_ += std::string_view("PK\x01\x02", 4);
   // Made by, needed; flags, method, time, date; checksum and sizes.
-  put(directory_, kNone, kNone, kFlags, kNone, kNone, kNone, crc, size, size, name_size);
+  put(directory_, kNone, kNone, flags, kNone, kNone, kNone, crc, size, size, name_size);
   // Extra field, comment, disk, attributes inside and outside; where the entry begins.
   put(directory_, kNone, kNone, kNone, kNone, kLater, offset);
   directory_ += name;
