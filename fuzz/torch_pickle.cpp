@@ -31,7 +31,7 @@ int fuzz_torch_pickle(const std::uint8_t* data, std::size_t size) {
   pickle.most_values = size;
   TorchFile file;
   accepts([&] {
-    read_pickle(pickle, tensors);
+    tensors.read(pickle);
     add_contents(pickle, tensors, "", storages.most_bytes(), file);
   });
   for (const auto& [name, tensor] : file.state) touch(tensor);

@@ -8,17 +8,16 @@ namespace qconv {
 
 std::string errno_text(int error) { return std::generic_category().message(error); }
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t kLongest = 60;
+std::string printable(std::string_view text, std::size_t longest) {
   std::string result = "'";
-  for (const char c : text.substr(0, kLongest)) {
+  for (const char c : text.substr(0, longest)) {
     if (c >= 0x20 && c < 0x7f) {
       result += c;
     } else {
       result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  return result + (text.size() > kLongest ? "...'" : "'");
+  return result + (text.size() > longest ? "...'" : "'");
 }
 
 }  // namespace qconv

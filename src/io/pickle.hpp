@@ -64,8 +64,8 @@ struct Pickle {
 class PickleHost {
  public:
   virtual ~PickleHost() = default;
-  /// Throws FileError unless the class or function of that name may occur.
-  virtual void check_global(const Pickle& pickle, std::string_view name) = 0;
+  /// Is told every class or function that the pickle names; it may throw FileError.
+  virtual void see_global(std::string_view name) = 0;
   /// The value for a persistent id: something that lies outside the pickle.
   virtual PickleRef persistent(Pickle& pickle, PickleRef id) = 0;
   /// The value of a call of `function` (global) with `arguments` (tuple).

@@ -15,6 +15,8 @@ constexpr std::size_t kLongestClassName = 200;
 constexpr std::size_t kMostNames = 10000;
 constexpr PickleRef kUnset = std::numeric_limits<PickleRef>::max();
 constexpr std::string_view kOrderedDict = "collections.OrderedDict";
+constexpr std::array<std::string_view, 3> kDicts = {kOrderedDict, "collections.Counter",
+                                                    "collections.defaultdict"};
 constexpr std::array<std::string_view, 4> kSets = {"builtins.set", "__builtin__.set", "builtins.frozenset",
                                                    "__builtin__.frozenset"};
 
@@ -113,6 +115,8 @@ class Machine {
   void append(std::vector<PickleRef> items);
   void set_items(const std::vector<PickleRef>& items);
   void reduce();
+  const std::vector<PickleRef>& copied(const PickleValue& list);
+  PickleValue dict_of(const PickleValue& arguments);
   void make_object(bool with_keywords);
   void build();
   bool step(unsigned char operation);
@@ -131,7 +135,7 @@ void Machine::name_global(std::string_view module, std::string_view name) {
   check<FileError>(module.size() + name.size() < kLongestClassName, "{}: {} is too long a name for a class",
                    pickle_.who, printable(name));
   std::string full = std::string(module) + "." + std::string(name);
-  host_.check_global(pickle_, full);
+  host_.see_global(full);
   check<FileError>(pickle_.names.size() < kMostNames, "{}: has more than {} classes", pickle_.who,
                    kMostNames);
   push_text(PickleKind::global, *pickle_.names.insert(std::move(full)).first);
@@ -172,31 +176,45 @@ void Machine::reduce() {
   const PickleRef function = pop();
   const std::string_view name = expect(function, PickleKind::global, "REDUCE").text;
   const PickleValue& given = expect(arguments, PickleKind::tuple, "REDUCE");
-  const bool is_set = std::find(kSets.begin(), kSets.end(), name) != kSets.end();
-  if (name != kOrderedDict && !is_set) {
+  const auto is_one_of = [&](const auto& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (is_one_of(kSets)) {
+    PickleValue result{.kind = PickleKind::set};
+    if (!given.items.empty()) result.items = copied(expect(given.items[0], PickleKind::list, "REDUCE"));
+    push(std::move(result));
+  } else if (is_one_of(kDicts)) {
+    push(dict_of(given));
+  } else {
     push(host_.call(pickle_, function, arguments));
-    return;
   }
-  PickleValue result{.kind = is_set ? PickleKind::set : PickleKind::dict};
-  if (!given.items.empty()) {
-    const PickleValue& list = expect(given.items[0], PickleKind::list, "REDUCE");
-    copied_ += list.items.size();
-    check<FileError>(copied_ <= pickle_.most_values, "{}: has more than {} values", pickle_.who,
-                     pickle_.most_values);
-    if (is_set) {
-      result.items = list.items;
-    } else {
-      // The pairs of an OrderedDict, as older Pythons write it.
-      for (const PickleRef pair : list.items) {
-        const PickleValue& both = value(pair);
-        check<FileError>(
-            (both.kind == PickleKind::list || both.kind == PickleKind::tuple) && both.items.size() == 2,
-            "{}: an OrderedDict is made of something other than pairs", pickle_.who);
-        result.items.insert(result.items.end(), both.items.begin(), both.items.end());
-      }
+}
+
+// The items of a list that the memo may give again and again.
+const std::vector<PickleRef>& Machine::copied(const PickleValue& list) {
+  copied_ += list.items.size();
+  check<FileError>(copied_ <= pickle_.most_values, "{}: has more than {} values", pickle_.who,
+                   pickle_.most_values);
+  return list.items;
+}
+
+// A dict of a call's first argument: pairs, another dict, or a factory, which tells nothing.
+PickleValue Machine::dict_of(const PickleValue& arguments) {
+  PickleValue result{.kind = PickleKind::dict};
+  if (arguments.items.empty()) return result;
+  const PickleValue& source = value(arguments.items[0]);
+  if (source.kind == PickleKind::dict) {
+    result.items = copied(source);
+  } else if (source.kind == PickleKind::list) {
+    for (const PickleRef pair : copied(source)) {
+      const PickleValue& both = value(pair);
+      check<FileError>(
+          (both.kind == PickleKind::list || both.kind == PickleKind::tuple) && both.items.size() == 2,
+          "{}: a dict is made of something other than pairs", pickle_.who);
+      result.items.insert(result.items.end(), both.items.begin(), both.items.end());
     }
   }
-  push(std::move(result));
+  return result;
 }
 
 void Machine::make_object(bool with_keywords) {

@@ -105,7 +105,7 @@ void TorchArchive::read(const std::string& name, const std::vector<std::string>&
   pickle.bytes = bytes;
   pickle.who = entry->who;
   pickle.most_values = most_pickle_values(archive_.source().size());
-  const std::size_t end = read_pickle(pickle, tensors);
+  const std::size_t end = tensors.read(pickle);
   check<FileError>(end == bytes.size(), "{}: has {} bytes behind its end", entry->who, bytes.size() - end);
   body(pickle, tensors);
 }

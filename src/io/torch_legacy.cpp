@@ -24,7 +24,7 @@ using Places = std::map<std::string, Place, std::less<>>;
 // Runs over the object's pickle to find its end and its storages, which come behind it.
 class Scan final : public PickleHost {
  public:
-  void check_global(const Pickle& /*pickle*/, std::string_view /*name*/) override {}
+  void see_global(std::string_view /*name*/) override {}
   PickleRef persistent(Pickle& pickle, PickleRef id) override {
     const PickleValue& parts = pickle[id];
     if (parts.kind == PickleKind::tuple && parts.items.size() >= 5) {
@@ -76,18 +76,28 @@ class Pickles {
     source.read(0, bytes_);
   }
 
-  Pickle next(PickleHost& host) {
+  Pickle next(Scan& scan) {
+    Pickle pickle = empty();
+    at_ = read_pickle(pickle, scan, at_);
+    return pickle;
+  }
+  // The one at `begin`, once more.
+  Pickle again(TorchTensors& tensors, std::size_t begin) const {
+    Pickle pickle = empty();
+    tensors.read(pickle, begin);
+    return pickle;
+  }
+  std::size_t position() const { return at_; }
+
+ private:
+  Pickle empty() const {
     Pickle pickle;
     pickle.bytes = bytes_;
     pickle.who = source_.name();
     pickle.most_values = most_pickle_values(bytes_.size());
-    at_ = read_pickle(pickle, host, at_);
     return pickle;
   }
-  std::size_t position() const { return at_; }
-  void rewind(std::size_t to) { at_ = to; }
 
- private:
   std::vector<std::byte> bytes_;
   const ByteSource& source_;
   std::size_t at_ = 0;
@@ -141,8 +151,7 @@ void read_legacy_torch(const ByteSource& source, const std::vector<std::string>&
 
   LegacyStorages storages(source, scan.places, big_endian);
   TorchTensors tensors(storages, safe_globals);
-  pickles.rewind(object);
-  const Pickle pickle = pickles.next(tensors);
+  const Pickle pickle = pickles.again(tensors, object);
   body(pickle, tensors);
 }
 

@@ -47,11 +47,37 @@ Shape TorchTensors::Arguments::shape(std::size_t i) const {
   return shape;
 }
 
-void TorchTensors::check_global(const Pickle& pickle, std::string_view name) {
-  check<FileError>(is_allowed_global(name, safe_globals_),
-                   "{}: names {}, which is no class of PyTorch's networks; if you know it, add the name to "
-                   "TorchLoadOptions::safe_globals (nothing of it is run)",
-                   pickle.who, printable(name));
+std::size_t TorchTensors::read(Pickle& pickle, std::size_t begin) {
+  std::size_t end = 0;
+  try {
+    end = read_pickle(pickle, *this, begin);
+  } catch (const FileError&) {
+    check_globals(pickle);  // what is wrong may come from a class that is not known
+    throw;
+  }
+  check_globals(pickle);
+  return end;
+}
+
+void TorchTensors::see_global(std::string_view name) {
+  if (!is_allowed_global(name, safe_globals_)) unknown_.emplace(name);
+}
+
+void TorchTensors::check_globals(const Pickle& pickle) const {
+  constexpr std::size_t kMostShown = 8;
+  constexpr std::size_t kLongestShown = 120;
+  if (unknown_.empty()) return;
+  std::string names;
+  std::size_t shown = 0;
+  for (const std::string& name : unknown_) {
+    if (shown == kMostShown) break;
+    names += (shown++ == 0 ? "" : ", ") + printable(name, kLongestShown);
+  }
+  const bool more = unknown_.size() > shown;
+  throw FileError(fmt::format(
+      "{}: names {}{}, which PyTorch's own networks do not have; if you know what that is, name it in "
+      "TorchLoadOptions::safe_globals (of the program: --safe-global): it is read as data and not run",
+      pickle.who, names, more ? fmt::format(" and {} more", unknown_.size() - shown) : ""));
 }
 
 PickleRef TorchTensors::persistent(Pickle& pickle, PickleRef id) {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +36,11 @@ class TorchTensors final : public PickleHost {
     return tensors_[static_cast<std::size_t>(value.integer)];
   }
 
-  void check_global(const Pickle& pickle, std::string_view name) override;
+  /// Reads the pickle from `begin` on and returns the position behind it. Throws FileError, also one that
+  /// lists every class that may not occur: all of them, so that nobody has to find out one by one.
+  std::size_t read(Pickle& pickle, std::size_t begin = 0);
+
+  void see_global(std::string_view name) override;
   PickleRef persistent(Pickle& pickle, PickleRef id) override;
   PickleRef call(Pickle& pickle, PickleRef function, PickleRef arguments) override;
 
@@ -58,6 +62,7 @@ class TorchTensors final : public PickleHost {
     Shape shape(std::size_t i) const;
   };
 
+  void check_globals(const Pickle& pickle) const;
   PickleRef add_tensor(Pickle& pickle, Tensor tensor);
   Storage& storage(const Arguments& arguments, const TorchDType* untyped_as);
   Tensor rebuild(const Arguments& arguments, const TorchDType* untyped_as, const PickleValue* quantizer);
@@ -67,6 +72,7 @@ class TorchTensors final : public PickleHost {
 
   TorchStorages& storages_;
   const std::vector<std::string>& safe_globals_;
+  std::set<std::string, std::less<>> unknown_;  // classes that may not occur
   std::vector<Storage> stored_;
   std::map<std::string, std::size_t, std::less<>> index_;  // key -> position in stored_
   std::vector<Tensor> tensors_;

@@ -12,7 +12,7 @@ import json
 import pathlib
 import warnings
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import torch
 import torch.ao.nn.intrinsic.quantized as nniq
@@ -233,12 +233,41 @@ def fx_network():
     expect("fx.pt", "module", flat(converted.state_dict()), convolutions(converted))
 
 
+def prepared_networks():
+    """Float modules with observers, and fake quantization: whole, with all that hangs on them."""
+    from torch.ao.quantization import get_default_qat_qconfig, prepare, prepare_qat
+    torch.manual_seed(2)
+
+    def without_qconfig(model):
+        # PyTorch cannot pickle what prepare leaves in it.
+        for m in model.modules():
+            m.qconfig = None
+
+    def floats():
+        model = nn.Sequential(OrderedDict(conv=nn.Conv2d(2, 3, 3, bias=False), bn=nn.BatchNorm2d(3), relu=nn.ReLU()))
+        return torch.ao.quantization.fuse_modules_qat(model, ["conv", "bn", "relu"])
+
+    qat = floats()
+    qat.qconfig = get_default_qat_qconfig("fbgemm")
+    prepare_qat(qat, inplace=True)
+    qat(ramp(1, 2, 4, 4).float() / 50)
+    without_qconfig(qat)
+    save_module("prepared_qat.pt", qat)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3))
+    model.qconfig = torch.ao.quantization.default_qconfig
+    prepare(model, inplace=True)
+    model(ramp(1, 2, 4, 4).float() / 50)
+    without_qconfig(model)
+    save_module("prepared.pt", model)
+
+
 def checkpoint():
     conv = filled(nnq.Conv2d(2, 3, 3), axis=0)
     optimizer = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": ramp(2, 2).float()}},
                  "param_groups": [{"lr": 0.5, "betas": (0.9, 0.999), "nesterov": False, "params": [0, 1]}]}
     save("checkpoint.pth", {"model": conv.state_dict(), "epoch": 3, "best": None, "arch": "tiny", "loss": 0.75,
-                            "optimizer": optimizer, "size": torch.Size([2, 3])})
+                            "optimizer": optimizer, "size": torch.Size([2, 3]),
+                            "milestones": Counter({30: 1}), "seen": {1, 2}})
     expect("checkpoint.pth", "values",
            flat(conv.state_dict(), "model.") + [
                ["epoch", number(3, "int64")], ["best", None], ["loss", number(0.75, "float64")],
@@ -248,8 +277,8 @@ def checkpoint():
                ["optimizer.param_groups.0.betas", number([0.9, 0.999], "float64")],
                ["optimizer.param_groups.0.nesterov", number(0, "uint8")],
                ["optimizer.param_groups.0.params", number([0, 1], "int64")],
-               ["size", number([2, 3], "int64")]],
-           texts={"arch": "tiny"})
+               ["size", number([2, 3], "int64")], ["milestones.30", number(1, "int64")]],
+           texts={"arch": "tiny", "seen": "<left out>"})
 
 
 def tensors():
@@ -315,6 +344,11 @@ def packed_parameters():
     save("packed_v2.pt", {name: packed for name, (packed, *_) in rows.items()})
     expect("packed_v2.pt", "values", state, packed=expected)
 
+    # An object that is the whole file.
+    save("packed_object.pt", rows["conv2d"][0])
+    expect("packed_object.pt", "values", [["weight", expected[0]["weight"]], ["bias", expected[0]["bias"]]],
+           packed=[{**expected[0], "name": ""}])
+
     def config(w, dims, transposed):
         stride, padding, dilation, output_padding, groups = dims
         return [w.dim() - 2, *stride, *padding, *dilation, *output_padding, groups, int(transposed)]
@@ -339,6 +373,7 @@ def main():
     conv_classes()
     networks()
     fx_network()
+    prepared_networks()
     checkpoint()
     tensors()
     packed_parameters()

@@ -165,10 +165,10 @@ TEST(TorchFixtures, SharedMemoryStaysShared) {
 }
 
 TEST(TorchFixtures, AUsersClassIsNamedUnlessItIsKnown) {
-  EXPECT_THAT(file_error([&] { load_torch(torch_fixture("net.pt")); }),
-              testing::HasSubstr("entry 'net/data.pkl': names '__main__.Net', which is no class of PyTorch's "
-                                 "networks; if you know it, add the name to "
-                                 "TorchLoadOptions::safe_globals (nothing of it is run)"));
+  EXPECT_THAT(
+      file_error([&] { load_torch(torch_fixture("net.pt")); }),
+      testing::HasSubstr("entry 'net/data.pkl': names '__main__.Net', which PyTorch's own networks do not "
+                         "have; if you know what that is, name it in TorchLoadOptions::safe_globals"));
 }
 
 TEST(TorchFixtures, StatesLoadIntoModules) {

@@ -39,6 +39,12 @@ TEST(TorchHostile, CallsOfOtherCodeAreNamedAndNotRun) {
   EXPECT_THAT(pickle_error(stacked), HasSubstr("names 'os.system'"));
   const std::string forged = raw(text_op("torch.nn.modules.\nfine") + text_op("X") + "\x93");
   EXPECT_THAT(pickle_error(forged), HasSubstr(R"(names 'torch.nn.modules.\x0afine.X')"));
+  // All of them are named, whatever else the pickle does, and no more than a line of them.
+  const std::string two = raw(global_op("os", "system") + ")R" + global_op("mine", "Net") + ")R" + "a");
+  EXPECT_THAT(pickle_error(two), HasSubstr("names 'mine.Net', 'os.system', which"));
+  std::string many;
+  for (int i = 0; i < 2000; ++i) many += global_op("os", "f" + std::to_string(i));
+  EXPECT_THAT(pickle_error(raw(many)), HasSubstr(" and 1992 more, which"));
   EXPECT_THAT(pickle_error(raw(global_op("torch.nn.modules", std::string(300, 'a')))),
               HasSubstr("too long a name"));
 }
