@@ -4,10 +4,24 @@
 #include <qconv/nn/reference.hpp>
 #include <qconv/quantize_weight.hpp>
 
+#include "nn/output_qparams.hpp"
 #include "support/check.hpp"
 
 namespace qconv::nn::quantized {
 namespace {
+
+// Whether the observer is to see the weight with its first two dimensions exchanged, so that its channels are
+// the output channels: PyTorch's presets say axis 0 whatever they are used for, which in a transposed weight
+// are the input channels.
+bool outputs_swapped(const std::string& who, const nn::ConvNd& conv, const Observer& observer) {
+  if (!is_per_channel(observer.qscheme())) return false;
+  const int out_axis = conv.transposed ? 1 : 0;
+  const bool swapped = conv.transposed && observer.ch_axis() == 0;
+  check(observer.ch_axis() == out_axis || swapped,
+        "{}: the weight observer has ch_axis {}, expected {}, the output channels of a {}", who,
+        observer.ch_axis(), out_axis, conv.name());
+  return swapped;
+}
 
 // Shows the weight to the observer and quantizes it, per channel along the output channels.
 Tensor observed_weight(const std::string& who, const nn::ConvNd& conv, const Tensor& weight,
@@ -15,42 +29,29 @@ Tensor observed_weight(const std::string& who, const nn::ConvNd& conv, const Ten
   check(observer != nullptr, "{}: the qconfig's weight factory makes no observer", who);
   check<TypeError>(observer->dtype() == qint8, "{}: Weight observer must have a dtype of qint8, got {}", who,
                    qconv::to_string(observer->dtype()));
-  const int out_axis = conv.transposed ? 1 : 0;
-  bool swap = false;
-  if (is_per_channel(observer->qscheme())) {
-    const int axis = observer->ch_axis();
-    // PyTorch's presets say axis 0 whatever they are used for, which in a transposed weight are the input
-    // channels.
-    swap = conv.transposed && axis == 0;
-    check(axis == out_axis || swap,
-          "{}: the weight observer has ch_axis {}, expected {}, the output channels of a {}", who, axis,
-          out_axis, conv.name());
-  }
-  const Tensor outputs_first = swap ? weight.transpose(0, 1) : weight;
+  const bool swapped = outputs_swapped(who, conv, *observer);
+  const Tensor outputs_first = swapped ? weight.transpose(0, 1) : weight;
   observer->observe(outputs_first);
   check(observer->calibrated(),
         "{}: the weight's observer ({}) is disabled and has seen no weight; enable it or load its state", who,
         observer->name());
   const Tensor quantized = quantize_weight(outputs_first, *observer);
-  return swap ? quantized.transpose(0, 1) : quantized;
+  return swapped ? quantized.transpose(0, 1) : quantized;
 }
 
 // The output's parameters in `state`, from an observer that has any.
 void set_output(const std::string& who, const Observer& observer, ConvState& state) {
   if (observer.dtype() == float32 || observer.is_dynamic()) return;
-  check<TypeError>(observer.dtype() == quint8 || observer.dtype() == qint8,
-                   "{}: the activation observer must have dtype quint8 or qint8, got {}", who,
-                   qconv::to_string(observer.dtype()));
-  check<TypeError>(!is_per_channel(observer.qscheme()),
-                   "{}: the activation observer must be per tensor, got {}", who,
-                   qconv::to_string(observer.qscheme()));
-  check(observer.calibrated(),
-        "{}: the activation observer ({}) has seen no data; run calibration data through the float module "
-        "first",
-        who, observer.name());
-  const QParams qparams = observer.calculate_qparams().qparams;
-  state.scale = qparams.scales[0];
-  state.zero_point = qparams.zero_points[0];
+  const OutputQParams p = output_qparams(who, observer);
+  state.scale = p.scale;
+  state.zero_point = p.zero_point;
+}
+
+const QConfig& checked(const std::string& who, const std::optional<QConfig>& config) {
+  check(config.has_value(),
+        "{}: Input float module must have qconfig defined, for example get_default_qconfig()", who);
+  check(static_cast<bool>(config->weight), "{}: the qconfig has no weight observer", who);
+  return *config;
 }
 
 }  // namespace
@@ -59,12 +60,8 @@ ConvState state_from_float(const ConvKind& kind, const nn::ConvNd& conv,
                            const std::optional<QConfig>& qconfig, const Observer* activation,
                            std::string_view name) {
   const std::string who = name.empty() ? quantized_name(kind) + ".from_float" : std::string(name);
-  const std::optional<QConfig>& weight_config = conv.qconfig ? conv.qconfig : qconfig;
-  check(weight_config.has_value(),
-        "{}: Input float module must have qconfig defined, for example get_default_qconfig()", who);
-  check(static_cast<bool>(weight_config->weight), "{}: the qconfig has no weight observer", who);
-
-  ConvState state{conv, observed_weight(who, conv, conv.weight, weight_config->weight().get()), conv.bias};
+  const std::unique_ptr<Observer> observer = checked(who, conv.qconfig ? conv.qconfig : qconfig).weight();
+  ConvState state{conv, observed_weight(who, conv, conv.weight, observer.get()), conv.bias};
   state.training = conv.training;
   if (activation != nullptr && !kind.dynamic) set_output(who, *activation, state);
   return state;
@@ -96,4 +93,18 @@ ConvState state_from_reference(const ConvKind& kind, const reference::ConvNd& mo
           module.training};
 }
 
+namespace reference {
+
+WeightQParams observed_weight_qparams(const nn::ConvNd& conv, std::string_view name) {
+  const std::string who = name.empty() ? conv.name() + ": reference from_float" : std::string(name);
+  const std::unique_ptr<Observer> observer = checked(who, conv.qconfig).weight();
+  check(observer != nullptr, "{}: the qconfig's weight factory makes no observer", who);
+  const bool swapped = outputs_swapped(who, conv, *observer);
+  observer->observe(swapped ? conv.weight.transpose(0, 1) : conv.weight);
+  WeightQParams found{observer->calculate_qparams().qparams, observer->dtype()};
+  if (swapped) found.qparams.axis = 1;
+  return found;
+}
+
+}  // namespace reference
 }  // namespace qconv::nn::quantized

@@ -85,6 +85,11 @@ void Module::refuse_inputs(std::size_t count) const {
   throw ValueError(fmt::format("{}: forward does not take {} tensors", name(), count));
 }
 
+void Module::refuse_child(std::string_view child_name) const {
+  throw TypeError(fmt::format("{}: the child '{}' is a {}, not of the class asked for", name(), child_name,
+                              child(child_name).name()));
+}
+
 void Module::register_module(std::string child_name, std::shared_ptr<Module> module) {
   check(!child_name.empty() && child_name.find('.') == std::string::npos,
         "{}: a child's name must not be empty or hold a dot, got '{}'", name(), child_name);

@@ -48,9 +48,9 @@ void ConvNd::read(StateReader& reader, const std::string& prefix) {
   reader.take_observer(prefix + "weight_fake_quant.", weight_fake_quant.get());
 }
 
-const QConfig& required_qconfig(const nn::ConvNd& conv, const std::optional<QConfig>& outer,
+const QConfig& required_qconfig(const std::optional<QConfig>& first, const std::optional<QConfig>& second,
                                 std::string_view who) {
-  const std::optional<QConfig>& config = conv.qconfig ? conv.qconfig : outer;
+  const std::optional<QConfig>& config = first ? first : second;
   check(config.has_value(),
         "{}: Input float module must have qconfig defined, for example get_default_qat_qconfig()", who);
   return *config;

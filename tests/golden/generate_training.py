@@ -1,4 +1,5 @@
-"""Writes the corpus of quantization-aware training from a real PyTorch: folding, fake quantization, modules. See README.md beside it.
+"""Writes the corpus of quantization-aware training from a real PyTorch: folding, fake quantization, modules,
+whole networks. See README.md beside it.
 
     python tests/golden/generate_training.py [--out DIR] [--seed N]
 """
@@ -12,10 +13,13 @@ import torch
 
 import fake_quantize
 import folding
+import networks
 import qat
 from generate import Blob, write_json
 
-PARTS = {"folding": folding.cases, "fake_quantize": fake_quantize.cases, "qat": qat.cases}
+PARTS = {
+    "folding": folding.cases, "fake_quantize": fake_quantize.cases, "qat": qat.cases, "networks": networks.cases,
+}
 
 
 def main():

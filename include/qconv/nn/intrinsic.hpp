@@ -13,8 +13,9 @@ namespace qconv::nn::intrinsic {
 QCONV_API void check_channels(const ConvNd& conv, const BatchNorm& bn);
 
 /// What all fused float modules share. The saved state has the convolution's entries under "0." and the batch
-/// normalization's under "1.", as PyTorch's containers do. Where the module has a qconfig, the convolution's
-/// own goes first for the weight.
+/// normalization's under "1.", as PyTorch's containers do. Classes without a sum show each output to
+/// activation_post_process twice, as PyTorch's do; only moving averages tell. Where the module has a qconfig,
+/// the convolution's own goes first for the weight.
 class QCONV_API FusedConv : public Module {
  public:
   std::string name() const override { return kind_.name(); }

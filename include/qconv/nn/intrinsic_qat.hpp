@@ -97,8 +97,9 @@ class ConvBnOf : public ModuleOf<Self, ConvBnNd> {
   /// parameters or statistics.
   static Self from_float(const Float& module, std::string_view name = {}) {
     const std::string who = name.empty() ? kKind.name() + ".from_float" : std::string(name);
-    Self made(nn::qat::options_like(module.conv), nn::qat::required_qconfig(module.conv, module.qconfig, who),
-              module.bn.eps, module.bn.momentum);
+    Self made(nn::qat::options_like(module.conv),
+              nn::qat::required_qconfig(module.qconfig, module.conv.qconfig, who), module.bn.eps,
+              module.bn.momentum);
     check_trainable(module.bn, who);
     made.copy_parameters(module.conv);
     const bool training = made.bn.training;

@@ -100,6 +100,13 @@ class QCONV_API Module {
   void set_submodule(std::string_view path, std::shared_ptr<Module> module);
   /// A child, for forward(): `child("conv")(x)`. Throws ValueError when there is none.
   const Module& child(std::string_view child_name) const;
+  /// The same as a class of its own. Throws TypeError when it is not one.
+  template <std::derived_from<Module> M>
+  const M& child_as(std::string_view child_name) const {
+    const auto* found = dynamic_cast<const M*>(&child(child_name));
+    if (found == nullptr) refuse_child(child_name);
+    return *found;
+  }
 
   /// Internal: the steps of state_dict and load_state_dict for this module and all below it.
   void save_to(StateDict& state, const std::string& prefix) const;
@@ -119,6 +126,7 @@ class QCONV_API Module {
   /// The output of forward, shown to activation_post_process.
   Tensor observed(Tensor output) const;
   [[noreturn]] void refuse_inputs(std::size_t count) const;
+  [[noreturn]] void refuse_child(std::string_view child_name) const;
 
  private:
   const Child& find(std::string_view child_name) const;

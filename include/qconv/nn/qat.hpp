@@ -44,10 +44,9 @@ class QCONV_API ConvNd : public nn::ConvNd {
   ConvKind kind_;
 };
 
-/// The qconfig for a module made of `conv`, alone or in a fused module with the qconfig `outer`: the
-/// convolution's own goes first. Throws ValueError, in the name of `who`, when there is none.
-QCONV_API const QConfig& required_qconfig(const nn::ConvNd& conv, const std::optional<QConfig>& outer,
-                                          std::string_view who);
+/// The first of the two that is there. Throws ValueError, in the name of `who`, when none is.
+QCONV_API const QConfig& required_qconfig(const std::optional<QConfig>& first,
+                                          const std::optional<QConfig>& second, std::string_view who);
 /// The options that make a convolution like this one.
 QCONV_API ConvOptions options_like(const nn::ConvNd& conv);
 
@@ -68,12 +67,13 @@ class ConvOf : public ModuleOf<Self, ConvNd> {
   ConvOf(const ConvOptions& options, const std::optional<QConfig>& config)
       : ModuleOf<Self, ConvNd>(kind_of_self, options, config) {}
 
-  /// A module with copies of the float module's weight and bias, in training mode. Throws ValueError, in the
-  /// name of `name` or of the class, when it has no qconfig.
+  /// A module with copies of the float module's weight and bias, in training mode; of a fused module's
+  /// qconfigs the convolution's own goes first. Throws ValueError, in the name of `name` or of the class,
+  /// when there is no qconfig.
   static Self from_float(const Float& module, std::string_view name = {}) {
     const std::string who = name.empty() ? kKind.name() + ".from_float" : std::string(name);
     const Conv& conv = convolution_of(module);
-    Self made(options_like(conv), required_qconfig(conv, module.qconfig, who));
+    Self made(options_like(conv), required_qconfig(conv.qconfig, module.qconfig, who));
     made.copy_parameters(conv);
     return made;
   }

@@ -58,6 +58,10 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
   WeightQParams weight_qparams_;
 };
 
+/// The parameters that the qconfig's weight observer finds for the weight, along the output channels if it is
+/// per channel. Throws, in the name of `name` or of the class, ValueError without a qconfig.
+QCONV_API WeightQParams observed_weight_qparams(const nn::ConvNd& conv, std::string_view name);
+
 /// The constructor of one class, from its float class `Float`.
 template <class Self, class Float>
 class ConvOf : public ModuleOf<Self, ConvNd> {
@@ -67,6 +71,10 @@ class ConvOf : public ModuleOf<Self, ConvNd> {
       : ModuleOf<Self, ConvNd>(conv, weight_qparams) {}
   static Self from_float(const Float& conv, const WeightQParams& weight_qparams) {
     return Self(conv, weight_qparams);
+  }
+  /// With the parameters that the module's qconfig finds; what convert does with the reference mapping.
+  static Self from_float(const Float& conv, std::string_view name = {}) {
+    return Self(conv, observed_weight_qparams(conv, name));
   }
 };
 
