@@ -1,6 +1,6 @@
 # Short names for the commands people and CI run; the work is in CMakePresets.json and scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test stress bench lint format
+.PHONY: help demo test stress parity bench lint format
 export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
 
 help: ## list these targets
@@ -21,6 +21,12 @@ stress: ## compare 100,000 random convolutions with the reference, on every inst
 	@scripts/python-env
 	@cmake --preset dev
 	@cmake --build --preset dev --target stress
+
+parity: ## compare 24,000 random cases with the PyTorch of the Python in QCONV_PYTHON (needs torch, nanobind)
+	@scripts/install-deps
+	@cmake --preset dev -DQCONV_BUILD_PYTHON=ON $(if $(QCONV_PYTHON),-DPython_EXECUTABLE=$(QCONV_PYTHON))
+	@cmake --build --preset dev --target _qconv
+	@scripts/parity $(PARITY)
 
 bench: ## build, and time every layer next to the peers that are installed
 	@scripts/install-deps --bench

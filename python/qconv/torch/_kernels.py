@@ -8,6 +8,7 @@ import torch
 
 from .. import ops
 from .._torch_tensors import from_torch, to_torch
+from ._unpack import unpacked
 
 _KINDS = [("conv", False), ("conv_transpose", True)]
 
@@ -49,8 +50,8 @@ class _Packed:
 
     def _repack(self, theirs, ndim, transposed):
         get = theirs._get_method
-        weight, bias = get("unpack")()
         lists = [list(get(name)()) for name in ("stride", "padding", "output_padding", "dilation")]
+        weight, bias = unpacked("qconv.torch.kernels", get("unpack"), *lists, get("groups")(), transposed)
         if ndim == 1:
             # PyTorch has 1-D convolutions as 2-D ones of height 1.
             weight = weight.squeeze(2)

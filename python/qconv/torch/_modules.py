@@ -4,6 +4,7 @@ import torch
 
 from .. import nn
 from .._torch_tensors import from_torch, to_torch
+from ._unpack import unpacked
 
 # The module of qconv that computes what PyTorch's class of that module and name does.
 CLASSES = {
@@ -54,7 +55,16 @@ class Conv(torch.nn.Module):
                 f"qconv.torch.Conv.from_torch: got {type(module).__module__}.{type(module).__name__}, expected a "
                 "convolution of torch.ao.nn.quantized, torch.ao.nn.intrinsic.quantized or their dynamic forms"
             )
-        weight, bias = module._weight_bias()
+        weight, bias = unpacked(
+            "qconv.torch.Conv.from_torch",
+            module._weight_bias,
+            module.stride,
+            module.padding,
+            module.output_padding,
+            module.dilation,
+            module.groups,
+            module.transposed,
+        )
         made = kind.__new__(kind)
         made.__setstate__(
             (

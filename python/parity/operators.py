@@ -1,0 +1,243 @@
+"""The operators of torch.ops.quantized: convolutions with and without ReLU, with an addend, and on float tensors."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+import qconv
+import qconv.torch
+
+from . import tensors
+from .convolution import OPERATORS, Convolution, chance, choice, draw_fields, runs_on_onednn
+from .numbers import draw_numbers, next_to_ties
+
+# FBGEMM is what qconv promises to equal, so it gets most cases.
+ENGINES = ("fbgemm",) * 6 + ("qnnpack",) * 3 + ("x86", "onednn")
+
+
+def has_rule(case):
+    """Whether PyTorch rounds by one of qconv's rules (docs/differences.md, Arithmetic).
+
+    Not in oneDNN; and not in FBGEMM's depthwise kernels, where the bias of weights per tensor is rounded once or twice, as
+    that wheel's compiler liked it.
+    """
+    return not runs_on_onednn(case) and not (
+        case.is_fbgemm_depthwise() and case.engine != "qnnpack" and case.bias and not case.per_channel
+    )
+
+
+def rule_of(case):
+    return "qnnpack" if case.engine == "qnnpack" else "fbgemm"
+
+
+def can_switch(case):
+    """Whether PyTorch gives its packed weights away again, which qconv.torch.kernels() needs."""
+    qnnpack_3d = case.engine == "qnnpack" and case.ndim == 3
+    return not qnnpack_3d and not (case.is_fbgemm_direct() and not runs_on_onednn(case))
+
+
+def pack(case, weight, bias):
+    """PyTorch's packed parameters. Fresh ones for every run: QNNPACK's keep multipliers of the run before."""
+    torch.backends.quantized.engine = case.engine
+    return getattr(torch.ops.quantized, f"{case.op}_prepack")(weight, bias, *case.geometry())
+
+
+def pack_ours(case, weight, bias):
+    prepack = getattr(qconv.ops, f"{case.op}_prepack")
+    bias = None if bias is None else qconv.from_torch(bias)
+    return prepack(qconv.from_torch(weight), bias, *case.geometry(), rule=rule_of(case))
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatorCase(Convolution):
+    """conv{1,2,3}d, conv_transpose{1,2,3}d and the forms with ReLU, quantized tensors in and out."""
+
+    KIND = "operator"
+
+    relu: bool = False
+    switched: bool = False  # also through qconv.torch.kernels()
+
+    @classmethod
+    def draw(cls, rng):
+        fields = draw_fields(rng, choice(rng, ENGINES))
+        relu = "transpose" not in fields["op"] and chance(rng, 0.4)
+        case = cls(seed=int(rng.integers(2**31)), **fields, relu=relu, switched=chance(rng, 0.34))
+        return dataclasses.replace(case, switched=case.switched and can_switch(case))
+
+    def group(self):
+        return f"{self.op}{'_relu' if self.relu else ''}, {self.engine}{' (oneDNN)' if runs_on_onednn(self) else ''}"
+
+    def features(self):
+        names = super().features()
+        return names | ({"torch.ops switched"} if self.switched else set())
+
+    def check(self, result):
+        numbers = draw_numbers(self)
+        x, weight, bias = tensors.input_and_weight(self, numbers)
+        name = f"{self.op}_relu" if self.relu else self.op
+        operator = getattr(torch.ops.quantized, name)
+        output = (numbers.y_scale, numbers.y_zero_point)
+        packed = pack(self, weight, bias)
+        theirs = operator(x, packed, *output)
+        ours_packed = pack_ours(self, weight, bias)
+        ours = getattr(qconv.ops, name)(qconv.from_torch(x), ours_packed, *output)
+        undecided = None if has_rule(self) else next_to_ties(self, numbers)
+        tensors.same_tensor(result, name, theirs, ours, undecided)
+        if self.switched:
+            with qconv.torch.kernels():
+                through = operator(x, packed, *output)
+            tensors.same_tensor(result, f"{name} in kernels()", theirs, through, undecided)
+            self._check_getters(result, packed, ours_packed)
+
+    def _check_getters(self, result, packed, ours):
+        if self.ndim > 1:  # PyTorch has none for one dimension
+            for what in ("stride", "padding", "output_padding", "dilation", "groups", "transpose"):
+                theirs = getattr(torch.ops.quantized, f"{self.op}_{what}")(packed)
+                result.equal(f"{self.op}_{what}", theirs, getattr(qconv.ops, f"{self.op}_{what}")(ours))
+        theirs, their_bias = packed._get_method("unpack")()
+        if self.ndim == 1:
+            theirs = theirs.squeeze(2)
+        weight, bias = getattr(qconv.ops, f"{self.op}_unpack")(ours)
+        weight = qconv.to_torch(weight)
+        result.equal("unpacked weight", theirs.int_repr().contiguous().numpy(), weight.int_repr().contiguous().numpy())
+        # PyTorch forgets the axis of a transposed weight in one dimension, and QNNPACK makes a bias of zeros for none.
+        if self.bias:
+            result.equal("unpacked bias", their_bias.detach().numpy(), bias.numpy())
+
+
+@dataclasses.dataclass(frozen=True)
+class AddCase(Convolution):
+    """conv2d_add and conv2d_add_relu. PyTorch has them in oneDNN alone, whose order of operations is not ours."""
+
+    KIND = "add"
+
+    relu: bool = False
+    switched: bool = False
+
+    @classmethod
+    def draw(cls, rng):
+        fields = draw_fields(rng, "onednn", ("conv2d",))
+        return cls(seed=int(rng.integers(2**31)), **fields, relu=chance(rng, 0.5), switched=chance(rng, 0.34))
+
+    def group(self):
+        return f"conv2d_add{'_relu' if self.relu else ''}, onednn (oneDNN)"
+
+    def features(self):
+        return super().features() | ({"torch.ops switched"} if self.switched else set())
+
+    def check(self, result):
+        numbers = draw_numbers(self)
+        x, weight, bias = tensors.input_and_weight(self, numbers)
+        rng = np.random.default_rng([self.seed, 2])
+        integers = rng.integers(0, 256, self.output_sizes).astype(np.uint8)
+        scale, zero_point = float(numbers.y_scale * rng.uniform(0.1, 2)), int(rng.integers(0, 256))
+        output = (numbers.y_scale, numbers.y_zero_point)
+        name = "conv2d_add_relu" if self.relu else "conv2d_add"
+        operator = getattr(torch.ops.quantized, name)
+        packed = pack(self, weight, bias)
+
+        def addend():  # a new one for each: PyTorch writes its result there
+            return tensors.quantized(tensors.laid_out(integers.copy(), "channels_last"), [scale], [zero_point])
+
+        theirs = operator(x, addend(), packed, *output)
+        ours = getattr(qconv.ops, name)(
+            qconv.from_torch(x), qconv.from_torch(addend()), pack_ours(self, weight, bias), *output
+        )
+        added = (integers.astype(np.float64) - zero_point) * (scale / numbers.y_scale)
+        # PyTorch's result lies in the addend's memory.
+        tensors.same_tensor(result, name, theirs, ours, next_to_ties(self, numbers, added), strides=False)
+        if self.switched:
+            with qconv.torch.kernels():
+                through = operator(x, addend(), packed, *output)
+            tensors.same_tensor(result, f"{name} in kernels()", qconv.to_torch(ours), through)
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicCase(Convolution):
+    """The dynamic forms: float tensors in and out, parameters from the input's range."""
+
+    KIND = "dynamic"
+
+    reduce_range: bool = False
+    values: str = "normal"
+    switched: bool = False
+
+    @classmethod
+    def draw(cls, rng):
+        fields = draw_fields(rng, choice(rng, ENGINES))
+        values = choice(rng, ("normal", "normal", "positive", "negative", "tiny", "huge", "constant", "zeros", "ties"))
+        case = cls(
+            seed=int(rng.integers(2**31)), **fields, reduce_range=chance(rng, 0.5), values=values, switched=chance(rng, 0.34)
+        )
+        reduce_range = case.reduce_range or case.may_saturate()
+        return dataclasses.replace(case, reduce_range=reduce_range, switched=case.switched and can_switch(case))
+
+    def group(self):
+        return f"{self.op}_dynamic, {self.engine}{' (oneDNN)' if runs_on_onednn(self) else ''}"
+
+    def features(self):
+        names = super().features() - {f"numbers {self.numbers}"}
+        names.add(f"values {self.values}")
+        tests = {"reduce_range": self.reduce_range, "torch.ops switched": self.switched}
+        return names | {name for name, true in tests.items() if true}
+
+    def _values(self, rng):
+        normal = rng.normal(rng.uniform(-2, 2), 1, self.input_sizes)
+        magnitude = float(np.exp(rng.uniform(-8, 4)))
+        return {
+            "normal": lambda: normal * magnitude,
+            "positive": lambda: np.abs(normal) * magnitude,
+            "negative": lambda: -np.abs(normal) * magnitude,
+            "tiny": lambda: normal * 1e-7,
+            "huge": lambda: normal * 1e8,
+            "constant": lambda: np.full(self.input_sizes, normal.flat[0] if normal.size else 0.0),
+            "zeros": lambda: np.zeros(self.input_sizes),
+            # The range is a power of two times that of the integers, so halves are exact ties.
+            "ties": lambda: np.concatenate(
+                [np.zeros(1), np.full(1, 255.0), rng.integers(0, 511, max(normal.size - 2, 0)) / 2.0]
+            )[: normal.size].reshape(self.input_sizes) * 0.125,
+        }[self.values]().astype(np.float32)
+
+    def check(self, result):
+        numbers = draw_numbers(self)
+        rng = np.random.default_rng([self.seed, 3])
+        values = self._values(rng)
+        x = tensors.laid_out(values, self.memory)
+        # FBGEMM takes the range of what lies in memory, not of the tensor (docs/differences.md, Operators).
+        their_x = x if self.engine in ("qnnpack", "onednn") else x.contiguous()
+        reach = max(float(np.abs(values).max(initial=0)), 1e-3)
+        # Weights of a scale that leaves most outputs inside the input's range, which is the output's too.
+        fan_in = max(self.c // self.g * int(np.prod(self.f)), 1)
+        shrink = 1.0 / (64.0 * fan_in**0.5 * float(np.mean(numbers.w_scales)))
+        numbers.w_scales = [s * shrink for s in numbers.w_scales]
+        if numbers.bias is not None:
+            numbers.bias = (rng.normal(0, 0.3, self.k) * reach).astype(np.float32)
+        weight, bias = tensors.weight(self, numbers), tensors.bias(numbers)
+        name = f"{self.op}_dynamic"
+        operator = getattr(torch.ops.quantized, name)
+        packed = pack(self, weight, bias)
+        theirs = operator(their_x, packed, self.reduce_range)
+        # QNNPACK ignores reduce_range (docs/differences.md, Operators).
+        reduce_range = self.reduce_range and self.engine != "qnnpack"
+        ours = getattr(qconv.ops, name)(qconv.from_torch(x), pack_ours(self, weight, bias), reduce_range)
+        self._same(result, name, theirs, qconv.to_torch(ours))
+        if self.switched:
+            with qconv.torch.kernels():
+                through = operator(x, packed, reduce_range)
+            self._same(result, f"{name} in kernels()", theirs, through)
+
+    def _same(self, result, what, theirs, ours):
+        if has_rule(self):
+            tensors.same_tensor(result, what, theirs, ours)
+            return
+        # In steps of the output's scale, the smallest distance between two of its values.
+        values = np.unique(np.concatenate([theirs.numpy().ravel(), ours.numpy().ravel()]))
+        gaps = np.diff(values)
+        step = float(gaps[gaps > gaps.max(initial=0) * 1e-3].min(initial=np.inf)) if gaps.size else 1.0
+        result.near(
+            what, *(np.rint(y.contiguous().numpy().astype(np.float64) / step).astype(np.int64) for y in (theirs, ours))
+        )
+
+
+assert set(OPERATORS) == {f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
