@@ -52,9 +52,10 @@ inline float dequantize_one(std::int32_t q, float scale, std::int32_t zero_point
 }
 
 /// The same with the parameters of one channel, whose scale PyTorch keeps in double precision until the
-/// product.
+/// product. The difference is one of floats there, so it is rounded beyond 2^24.
 inline float dequantize_one_per_channel(std::int32_t q, double scale, std::int64_t zero_point) noexcept {
-  return static_cast<float>(scale * static_cast<double>(q - zero_point));
+  const float steps = static_cast<float>(q) - static_cast<float>(zero_point);
+  return static_cast<float>(scale * static_cast<double>(steps));
 }
 
 /// The real value of an accumulator in units of the output scale: fma(bias, bias_scale, float(acc)) *

@@ -32,11 +32,11 @@ def dequantize(q, scale, zero_point):
 
 
 def dequantize_per_channel(q, scales, zero_points, axis):
-    """Per channel the scale stays a double: f32(scale * (q - zero_point)), rounded once."""
-    q = np.asarray(q, dtype=np.int64)
+    """Per channel the scale stays a double: f32(scale * (f32(q) - f32(zero_point)))."""
+    q = np.asarray(q)
     shape = [-1 if i == axis else 1 for i in range(q.ndim)]
-    difference = q - np.asarray(zero_points, dtype=np.int64).reshape(shape)
-    return (difference * np.asarray(scales, dtype=np.float64).reshape(shape)).astype(F32)
+    difference = q.astype(F32) - np.asarray(zero_points).astype(F32).reshape(shape)
+    return (difference.astype(np.float64) * np.asarray(scales, dtype=np.float64).reshape(shape)).astype(F32)
 
 
 def fma(a, b, c):

@@ -37,5 +37,21 @@ TEST(GoldenQuantize, EveryElementIsPyTorchs) {
   EXPECT_GE(cases, 200);
 }
 
+// What torch 2.15.0 answers where q - zero_point is no float.
+TEST(GoldenQuantize, LargeIntegersOfChannelsAreSubtractedAsFloats) {
+  const std::vector<double> scales{0.1, 0.37, 1.7};
+  const auto dequantized = [&](std::int32_t q, std::int64_t zero_point) {
+    const Tensor integers = Tensor::from_data(std::vector<std::int32_t>(3, q), {3, 1});
+    const std::vector<std::int64_t> zero_points(3, zero_point);
+    return make_quantized(integers, QParams::per_channel(scales, zero_points, 0))
+        .dequantize()
+        .to_vector<float>();
+  };
+  EXPECT_EQ(dequantized(16777217, -1),
+            (std::vector<float>{0x1.99999ap+20F, 0x1.7ae148p+22F, 0x1.b33334p+24F}));
+  EXPECT_EQ(dequantized(33554435, 1),
+            (std::vector<float>{0x1.99999cp+21F, 0x1.7ae14ap+23F, 0x1.b33336p+25F}));
+}
+
 }  // namespace
 }  // namespace qconv

@@ -52,6 +52,17 @@ TEST(Tensor, EmptyTensorsAreLegal) {
   EXPECT_EQ(quantize_per_tensor(t, 0.5, 3, quint8).sizes(), t.sizes());
 }
 
+TEST(Quantize, KeepsTheStridesOfOneChannelOrPixel) {
+  for (const Shape& sizes : {Shape{2, 15, 1, 1}, Shape{2, 1, 4, 3}}) {
+    for (const MemoryFormat format : {MemoryFormat::contiguous, MemoryFormat::channels_last}) {
+      const Tensor x = Tensor::zeros(sizes, float32).clone(format);
+      const Tensor q = quantize_per_tensor(x, 0.5, 3, quint8);
+      EXPECT_EQ(q.strides(), x.strides());
+      EXPECT_EQ(q.dequantize().strides(), x.strides());
+    }
+  }
+}
+
 TEST(Quantize, MultipliesByTheFloatReciprocalAndRoundsHalfToEven) {
   const Tensor x = Tensor::from_data(std::vector<float>{0.273939937F}, {1});
   EXPECT_EQ(quantize_per_tensor(x, 0.00214854861, 0, quint8).data<std::uint8_t>()[0], 128);
