@@ -58,7 +58,7 @@ def _empty(shape, dtype, scales, zero_points, axis):
     import numpy
 
     plain = _qconv.Tensor(numpy.empty(tuple(shape), _PLAIN.get(dtype, dtype.name)))
-    if not scales:
+    if dtype not in _PLAIN:
         return plain
     if axis < 0:
         return _qconv.make_quantized(plain, scales[0], zero_points[0])

@@ -257,11 +257,12 @@ void bind_quantized_base(nb::module_& m) {
       .def_rw("qconfig", &Base::qconfig, arg("qconfig").none())
       .def(
           "set_weight_bias",
-          [](Base& self, const Tensor& weight, const std::optional<Tensor>& bias) {
-            self.set_weight_bias(weight, bias);
+          [](Base& self, const Tensor& weight, const std::optional<Tensor>& bias, const std::string& rule) {
+            self.set_weight_bias(weight, bias, parse_rule(rule));
           },
-          arg("w"), arg("b").none(), release_gil(),
-          "Packs a qint8 weight and a float32 bias, or None. ValueError or TypeError in the module's name.")
+          arg("w"), arg("b").none(), nb::kw_only(), arg("rule") = "fbgemm", release_gil(),
+          "Packs a qint8 weight and a float32 bias, or None. rule: 'fbgemm' or 'qnnpack', whose rounding to "
+          "follow, now and after load_state_dict. ValueError or TypeError in the module's name.")
       .def("weight", &Base::weight, "A copy of the qint8 weight.")
       .def("bias", &Base::bias, "A copy of the float32 bias, or None.")
       .def("_weight_bias", [](const Base& self) { return self.packed_params()->unpack(); })

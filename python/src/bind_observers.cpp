@@ -116,11 +116,7 @@ void bind_base(nb::module_& m) {
       .def("__call__", [](const ObserverFactory& f) { return f(); });
 }
 
-template <class O>
-std::vector<float> values(std::span<const float> (O::*get)() const noexcept, const O& o) {
-  const auto span = (o.*get)();
-  return {span.begin(), span.end()};
-}
+std::vector<float> values(std::span<const float> span) { return {span.begin(), span.end()}; }
 
 void bind_classes(nb::module_& m) {
   bind_observer<MinMaxObserver>(m, "MinMaxObserver", "The smallest and largest value seen; per tensor.")
@@ -130,21 +126,17 @@ void bind_classes(nb::module_& m) {
       m, "MovingAverageMinMaxObserver", "A moving average of each batch's minimum and maximum; per tensor.")
       .def_prop_ro("min_val", &MinMaxObserver::min_val)
       .def_prop_ro("max_val", &MinMaxObserver::max_val);
-  const auto min_of = [](const PerChannelMinMaxObserver& o) {
-    return values(&PerChannelMinMaxObserver::min_val, o);
-  };
-  const auto max_of = [](const PerChannelMinMaxObserver& o) {
-    return values(&PerChannelMinMaxObserver::max_val, o);
-  };
   bind_observer<PerChannelMinMaxObserver>(
       m, "PerChannelMinMaxObserver", "The smallest and largest value for each index of dimension ch_axis.")
-      .def_prop_ro("min_val", min_of)
-      .def_prop_ro("max_val", max_of);
+      .def_prop_ro("min_val", [](const PerChannelMinMaxObserver& o) { return values(o.min_val()); })
+      .def_prop_ro("max_val", [](const PerChannelMinMaxObserver& o) { return values(o.max_val()); });
   bind_observer<MovingAveragePerChannelMinMaxObserver>(
       m, "MovingAveragePerChannelMinMaxObserver",
       "A moving average of each batch's minimum and maximum for each index of dimension ch_axis.")
-      .def_prop_ro("min_val", min_of)
-      .def_prop_ro("max_val", max_of);
+      .def_prop_ro("min_val",
+                   [](const MovingAveragePerChannelMinMaxObserver& o) { return values(o.min_val()); })
+      .def_prop_ro("max_val",
+                   [](const MovingAveragePerChannelMinMaxObserver& o) { return values(o.max_val()); });
   bind_observer<HistogramObserver>(
       m, "HistogramObserver",
       "A histogram of all values; the parameters minimize the quantization error. PyTorch's "
@@ -152,8 +144,7 @@ void bind_classes(nb::module_& m) {
       .def_prop_ro("min_val", &HistogramObserver::min_val)
       .def_prop_ro("max_val", &HistogramObserver::max_val)
       .def_prop_ro("bins", &HistogramObserver::bins)
-      .def_prop_ro("histogram",
-                   [](const HistogramObserver& o) { return values(&HistogramObserver::histogram, o); });
+      .def_prop_ro("histogram", [](const HistogramObserver& o) { return values(o.histogram()); });
   bind_observer<PlaceholderObserver>(m, "PlaceholderObserver",
                                      "Looks at nothing; says which dtype a tensor is to have.",
                                      {.dtype = float32});

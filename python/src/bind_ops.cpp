@@ -6,12 +6,6 @@ namespace {
 
 using nb::arg;
 
-RequantRule parse_rule(const std::string& name) {
-  if (name == "fbgemm") return RequantRule::fbgemm;
-  if (name == "qnnpack") return RequantRule::qnnpack;
-  throw ValueError("prepack: the rule is '" + name + "', expected 'fbgemm' or 'qnnpack'");
-}
-
 ops::PrepackOptions options_of(const std::string& padding_mode, const std::string& rule,
                                const std::string& engine) {
   return {.padding_mode = parse_padding_mode(padding_mode), .rule = parse_rule(rule), .engine = engine};
@@ -163,6 +157,12 @@ void bind_getters(nb::module_& m) {
 }
 
 }  // namespace
+
+RequantRule parse_rule(const std::string& name) {
+  if (name == "fbgemm") return RequantRule::fbgemm;
+  if (name == "qnnpack") return RequantRule::qnnpack;
+  throw ValueError("prepack: the rule is '" + name + "', expected 'fbgemm' or 'qnnpack'");
+}
 
 void bind_ops(nb::module_& root) {
   bind_packed_params(root);

@@ -134,6 +134,9 @@ using release_gil = nb::call_guard<nb::gil_scoped_release>;
 /// The Python module of that full name ("qconv.nn.quantized"), made and registered if it is not there yet.
 nb::module_ submodule(const char* full_name);
 
+/// "fbgemm" or "qnnpack"; ValueError for anything else.
+RequantRule parse_rule(const std::string& name);
+
 /// @name What each file binds
 /// @{
 void bind_errors(nb::module_& m);

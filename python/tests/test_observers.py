@@ -30,6 +30,15 @@ def test_observers(name, rng):
     assert not observer.calibrated()
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_ranges(name):
+    observer = getattr(qconv, name)()
+    observer.observe(np.float32([[-1, 0, 2], [3, 4, 5]]))
+    channels = "PerChannel" in name
+    assert observer.min_val == ([-1, 3] if channels else -1)
+    assert observer.max_val == ([2, 5] if channels else 5)
+
+
 def test_min_max_parameters():
     observer = qconv.MinMaxObserver()
     observer.observe(np.float32([-1, 0, 4.1]))

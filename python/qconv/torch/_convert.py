@@ -5,16 +5,18 @@ import copy
 from ._modules import Conv, counterpart
 
 
-def convert(model, inplace=False):
+def convert(model, inplace=False, rule=None):
     """The network with its quantized convolution modules replaced by qconv's; everything else stays.
 
     model: a torch.nn.Module that PyTorch quantized, in eager mode or by FX (modules of torch.ao.nn.quantized,
     torch.ao.nn.intrinsic.quantized and torch.ao.nn.quantized.dynamic are replaced, fused ones too). A module that
     occurs in several places is replaced by one module in all of them; forward hooks of replaced modules are kept.
-    inplace: change `model` itself instead of a copy. Returns the network; the model itself may be one such module.
+    inplace: change `model` itself instead of a copy. rule: "fbgemm" or "qnnpack", whose rounding to follow; None: that of
+    torch.backends.quantized.engine. Returns the network; the model itself may be one such module. RuntimeError where PyTorch
+    does not give back the weights that it packed.
     """
     made = {
-        id(module): _with_hooks(Conv.from_torch(module), module)
+        id(module): _with_hooks(Conv.from_torch(module, rule), module)
         for module in model.modules()
         if counterpart(module) is not None
     }

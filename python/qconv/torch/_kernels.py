@@ -8,7 +8,7 @@ import torch
 
 from .. import ops
 from .._torch_tensors import from_torch, to_torch
-from ._unpack import unpacked
+from ._unpack import checked_rule, unpacked
 
 _KINDS = [("conv", False), ("conv_transpose", True)]
 
@@ -58,7 +58,7 @@ class _Packed:
             lists = [values[-1:] for values in lists]
         stride, padding, output_padding, dilation = lists
         weight, bias = from_torch(weight), None if bias is None else from_torch(bias.detach().contiguous())
-        rule = self._rule or ("qnnpack" if torch.backends.quantized.engine == "qnnpack" else "fbgemm")
+        rule = checked_rule("qconv.torch.kernels", self._rule)
         if transposed:
             prepack = getattr(ops, f"conv_transpose{ndim}d_prepack")
             return prepack(weight, bias, stride, padding, output_padding, dilation, get("groups")(), rule=rule)
@@ -115,8 +115,7 @@ class kernels(contextlib.AbstractContextManager):
     _guard = threading.Lock()
 
     def __init__(self, rule=None):
-        if rule not in (None, "fbgemm", "qnnpack"):
-            raise ValueError(f"kernels: rule is {rule!r}, expected 'fbgemm', 'qnnpack' or None")
+        checked_rule("qconv.torch.kernels", rule)
         self._packed = _Packed(rule)
         self._library = None
 

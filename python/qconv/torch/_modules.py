@@ -4,7 +4,7 @@ import torch
 
 from .. import nn
 from .._torch_tensors import from_torch, to_torch
-from ._unpack import unpacked
+from ._unpack import checked_rule, unpacked
 
 # The module of qconv that computes what PyTorch's class of that module and name does.
 CLASSES = {
@@ -47,8 +47,12 @@ class Conv(torch.nn.Module):
         self.training = module.training
 
     @classmethod
-    def from_torch(cls, module):
-        """The counterpart of one of PyTorch's quantized convolution modules. TypeError for any other module."""
+    def from_torch(cls, module, rule=None):
+        """The counterpart of one of PyTorch's quantized convolution modules. TypeError for any other module.
+
+        rule: "fbgemm" or "qnnpack", whose rounding to follow; None: that of torch.backends.quantized.engine. RuntimeError where
+        PyTorch does not give back the weights that it packed.
+        """
         kind = counterpart(module)
         if kind is None:
             raise TypeError(
@@ -65,6 +69,7 @@ class Conv(torch.nn.Module):
             module.groups,
             module.transposed,
         )
+        weight, bias = from_torch(weight), None if bias is None else from_torch(bias.detach().contiguous())
         made = kind.__new__(kind)
         made.__setstate__(
             (
@@ -78,13 +83,16 @@ class Conv(torch.nn.Module):
                 tuple(module.output_padding),
                 module.groups,
                 module.padding_mode,
-                from_torch(weight),
-                None if bias is None else from_torch(bias.detach().contiguous()),
+                weight,
+                bias,
                 float(module.scale),
                 int(module.zero_point),
                 module.training,
             )
         )
+        rule = checked_rule("qconv.torch.Conv.from_torch", rule)
+        if rule != "fbgemm":
+            made.set_weight_bias(weight, bias, rule=rule)
         return cls(made)
 
     def forward(self, *inputs):

@@ -1,6 +1,13 @@
-"""Weights that PyTorch has packed, where it gives them back."""
+"""Weights that PyTorch has packed: whose rounding they are meant for, and what they were before."""
 
 import torch
+
+
+def checked_rule(who, rule):
+    """The rule given, or that of torch.backends.quantized.engine for None. ValueError, in the name of `who`, for any other."""
+    if rule not in (None, "fbgemm", "qnnpack"):
+        raise ValueError(f"{who}: rule is {rule!r}, expected 'fbgemm', 'qnnpack' or None")
+    return rule or ("qnnpack" if torch.backends.quantized.engine == "qnnpack" else "fbgemm")
 
 
 def unpacked(who, unpack, stride, padding, output_padding, dilation, groups, transposed):

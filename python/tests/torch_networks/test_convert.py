@@ -63,6 +63,34 @@ def test_single_modules(n, kind, dynamic):
     assert torch.equal(again.weight(), theirs.weight()) and torch.equal(again.bias(), theirs.bias())
 
 
+def test_rule():
+    torch.backends.quantized.engine = "qnnpack"
+    theirs = torch.ao.nn.quantized.Conv2d(3, 4, 3)
+    # A bias of half a unit of the accumulator: QNNPACK rounds it to none, FBGEMM keeps it.
+    weight = torch._make_per_tensor_quantized_tensor(torch.full((4, 3, 3, 3), 1, dtype=torch.int8), 0.5, 0)
+    theirs.set_weight_bias(weight, torch.full((4,), 0.125))
+    theirs.scale, theirs.zero_point = 0.25, 10
+    x = torch._make_per_tensor_quantized_tensor(torch.full((1, 3, 5, 5), 1, dtype=torch.uint8), 0.5, 0)
+    fbgemm = qconv.torch.convert(theirs, rule="fbgemm")(x).int_repr()
+    mine = qconv.torch.convert(theirs)
+    assert torch.equal(mine(x), theirs(x)) and not torch.equal(mine(x).int_repr(), fbgemm)
+    mine.load_state_dict(theirs.state_dict())
+    assert torch.equal(mine(x), theirs(x))
+    with pytest.raises(ValueError, match="rule is 'onednn'"):
+        qconv.torch.convert(theirs, rule="onednn")
+
+
+def test_lost_weights_are_refused():
+    module = torch.ao.nn.quantized.ConvTranspose2d(8, 8, 2, stride=2)
+    with pytest.raises(RuntimeError, match="engine fbgemm cannot give back the packed weights"):
+        qconv.torch.convert(module)
+    torch.backends.quantized.engine = "qnnpack"
+    assert isinstance(qconv.torch.convert(torch.ao.nn.quantized.ConvTranspose2d(8, 8, 2, stride=2)), qconv.torch.Conv)
+    module = torch.ao.nn.quantized.Conv3d(8, 8, 2)
+    with pytest.raises(RuntimeError, match="does not give back the weights"):
+        qconv.torch.convert(module)
+
+
 def test_reflected_padding():
     theirs = torch.ao.nn.quantized.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     theirs.set_weight_bias(torch.quantize_per_tensor(torch.randn(4, 3, 3, 3), 0.02, 0, torch.qint8), None)
