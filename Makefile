@@ -22,11 +22,12 @@ stress: ## compare 100,000 random convolutions with the reference, on every inst
 	@cmake --preset dev
 	@cmake --build --preset dev --target stress
 
-parity: ## compare 24,000 random cases with the PyTorch of the Python in QCONV_PYTHON (needs torch, nanobind)
+parity: ## compare 24,000 random cases with PyTorch's results, byte by byte (QCONV_PYTHON: a Python that has torch)
 	@scripts/install-deps
-	@cmake --preset dev -DQCONV_BUILD_PYTHON=ON $(if $(QCONV_PYTHON),-DPython_EXECUTABLE=$(QCONV_PYTHON))
+	@scripts/python-env
+	@cmake --preset dev
 	@cmake --build --preset dev --target _qconv
-	@scripts/parity $(PARITY)
+	@scripts/parity
 
 bench: ## build, and time every layer next to the peers that are installed
 	@scripts/install-deps --bench

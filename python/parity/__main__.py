@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -22,11 +23,13 @@ def _arguments():
     parser.add_argument("--count", type=int, default=24_000, help="how many cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the cases (default: %(default)s)")
     parser.add_argument("--only", metavar="KIND", help=f"one or more, with commas, of {', '.join(runner.KINDS)}")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
     parser.add_argument("--case", metavar="LINE", help="run the one case that printed as LINE")
     arguments = parser.parse_args()
-    if arguments.count < 1:
-        parser.error(f"--count is {arguments.count}, expected at least 1")
+    for name in ("count", "jobs"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} is {getattr(arguments, name)}, expected at least 1")
     kinds = list(runner.KINDS) if arguments.only is None else arguments.only.split(",")
     for kind in kinds:
         if kind not in runner.KINDS:
@@ -39,6 +42,7 @@ def _run_one(line):
         case = runner.parse(line)
     except ValueError as error:
         sys.exit(f"parity: {error}")
+    torch.set_num_threads(1)
     result = runner.run_case(case)
     for problem in result.problems:
         print(problem)
@@ -65,7 +69,7 @@ def main():
             print("more cases differ; --json lists all of them", file=sys.stderr)
 
     start = time.monotonic()
-    report = runner.run(arguments.count, arguments.seed, kinds, on_failure)
+    report = runner.run(arguments.count, arguments.seed, kinds, arguments.jobs, on_failure)
     about["seconds"] = round(time.monotonic() - start, 1)
     if arguments.json:
         json.dump(report.as_dict(**about), sys.stdout, indent=1)

@@ -191,11 +191,11 @@ def draw_fields(rng, engine, operators=OPERATORS, zero_padding=False):
 def _supported(case):
     """False for what PyTorch refuses, gets wrong, or has other rules for."""
     # oneDNN's transposed convolutions are wrong in many shapes, or write past their memory (docs/differences.md, Operators).
-    # So are those of one input and several output channels per group, and some whose padding is not less than the kernel.
+    # So are those of one input and several output channels per group, and some whose input is smaller than the kernel.
     if runs_on_onednn(case) and (
         case.transposed
         or case.k > case.g == case.c > 1
-        or any(p > d * (f - 1) for p, d, f in zip(case.p, case.d, case.f))
+        or any(p > d * (f - 1) or i <= d * (f - 1) for i, p, d, f in zip(case.i, case.p, case.d, case.f))
     ):
         return False
     if case.engine == "qnnpack":

@@ -9,7 +9,7 @@ import qconv
 import qconv.torch
 
 from . import tensors
-from .convolution import OPERATORS, Convolution, chance, choice, draw_fields, runs_on_onednn
+from .convolution import Convolution, chance, choice, draw_fields, runs_on_onednn
 from .numbers import draw_numbers, next_to_ties
 
 # FBGEMM is what qconv promises to equal, so it gets most cases.
@@ -101,7 +101,7 @@ class OperatorCase(Convolution):
         weight, bias = getattr(qconv.ops, f"{self.op}_unpack")(ours)
         weight = qconv.to_torch(weight)
         result.equal("unpacked weight", theirs.int_repr().contiguous().numpy(), weight.int_repr().contiguous().numpy())
-        # PyTorch forgets the axis of a transposed weight in one dimension, and QNNPACK makes a bias of zeros for none.
+        # QNNPACK makes a bias of zeros for none (docs/differences.md, Operators).
         if self.bias:
             result.equal("unpacked bias", their_bias.detach().numpy(), bias.numpy())
 
@@ -153,6 +153,48 @@ class AddCase(Convolution):
             tensors.same_tensor(result, f"{name} in kernels()", qconv.to_torch(ours), through)
 
 
+def draw_floats(case, numbers, values):
+    """A float input for a dynamic operator. `numbers` gets weights and a bias that leave most outputs inside its range."""
+    rng = np.random.default_rng([case.seed, 3])
+    normal = rng.normal(rng.uniform(-2, 2), 1, case.input_sizes)
+    magnitude = float(np.exp(rng.uniform(-8, 4)))
+    x = {
+        "normal": lambda: normal * magnitude,
+        "positive": lambda: np.abs(normal) * magnitude,
+        "negative": lambda: -np.abs(normal) * magnitude,
+        "tiny": lambda: normal * 1e-7,
+        "huge": lambda: normal * 1e8,
+        "constant": lambda: np.full(case.input_sizes, normal.flat[0] if normal.size else 0.0),
+        "zeros": lambda: np.zeros(case.input_sizes),
+        # The scale becomes a power of two, so halves are exact ties.
+        "ties": lambda: np.concatenate([[0.0, 255.0], rng.integers(0, 511, max(normal.size - 2, 0)) / 2.0])[
+            : normal.size
+        ].reshape(case.input_sizes) * 0.125,
+    }[values]().astype(np.float32)
+    # Outputs have the input's range.
+    fan_in = max(case.c // case.g * int(np.prod(case.f)), 1)
+    shrink = 1.0 / (64.0 * fan_in**0.5 * float(np.mean(numbers.w_scales)))
+    numbers.w_scales = [scale * shrink for scale in numbers.w_scales]
+    if numbers.bias is not None:
+        reach = max(float(np.abs(x).max(initial=0)), 1e-3)
+        numbers.bias = (rng.normal(0, 0.3, case.k) * reach).astype(np.float32)
+    return x
+
+
+def same_floats(case, result, what, theirs, ours):
+    """Compares outputs of dynamic operators; where there is no rule, in steps of their scale."""
+    if has_rule(case):
+        tensors.same_tensor(result, what, theirs, ours)
+        return
+    # The smallest distance between two values.
+    values = np.unique(np.concatenate([theirs.numpy().ravel(), ours.numpy().ravel()]))
+    gaps = np.diff(values)
+    step = float(gaps[gaps > gaps.max(initial=0) * 1e-3].min(initial=np.inf)) if gaps.size else 1.0
+    result.near(
+        what, *(np.rint(y.contiguous().numpy().astype(np.float64) / step).astype(np.int64) for y in (theirs, ours))
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class DynamicCase(Convolution):
     """The dynamic forms: float tensors in and out, parameters from the input's range."""
@@ -182,37 +224,12 @@ class DynamicCase(Convolution):
         tests = {"reduce_range": self.reduce_range, "torch.ops switched": self.switched}
         return names | {name for name, true in tests.items() if true}
 
-    def _values(self, rng):
-        normal = rng.normal(rng.uniform(-2, 2), 1, self.input_sizes)
-        magnitude = float(np.exp(rng.uniform(-8, 4)))
-        return {
-            "normal": lambda: normal * magnitude,
-            "positive": lambda: np.abs(normal) * magnitude,
-            "negative": lambda: -np.abs(normal) * magnitude,
-            "tiny": lambda: normal * 1e-7,
-            "huge": lambda: normal * 1e8,
-            "constant": lambda: np.full(self.input_sizes, normal.flat[0] if normal.size else 0.0),
-            "zeros": lambda: np.zeros(self.input_sizes),
-            # The range is a power of two times that of the integers, so halves are exact ties.
-            "ties": lambda: np.concatenate(
-                [np.zeros(1), np.full(1, 255.0), rng.integers(0, 511, max(normal.size - 2, 0)) / 2.0]
-            )[: normal.size].reshape(self.input_sizes) * 0.125,
-        }[self.values]().astype(np.float32)
-
     def check(self, result):
         numbers = draw_numbers(self)
-        rng = np.random.default_rng([self.seed, 3])
-        values = self._values(rng)
+        values = draw_floats(self, numbers, self.values)
         x = tensors.laid_out(values, self.memory)
         # FBGEMM takes the range of what lies in memory, not of the tensor (docs/differences.md, Operators).
         their_x = x if self.engine in ("qnnpack", "onednn") else x.contiguous()
-        reach = max(float(np.abs(values).max(initial=0)), 1e-3)
-        # Weights of a scale that leaves most outputs inside the input's range, which is the output's too.
-        fan_in = max(self.c // self.g * int(np.prod(self.f)), 1)
-        shrink = 1.0 / (64.0 * fan_in**0.5 * float(np.mean(numbers.w_scales)))
-        numbers.w_scales = [s * shrink for s in numbers.w_scales]
-        if numbers.bias is not None:
-            numbers.bias = (rng.normal(0, 0.3, self.k) * reach).astype(np.float32)
         weight, bias = tensors.weight(self, numbers), tensors.bias(numbers)
         name = f"{self.op}_dynamic"
         operator = getattr(torch.ops.quantized, name)
@@ -221,23 +238,8 @@ class DynamicCase(Convolution):
         # QNNPACK ignores reduce_range (docs/differences.md, Operators).
         reduce_range = self.reduce_range and self.engine != "qnnpack"
         ours = getattr(qconv.ops, name)(qconv.from_torch(x), pack_ours(self, weight, bias), reduce_range)
-        self._same(result, name, theirs, qconv.to_torch(ours))
+        same_floats(self, result, name, theirs, qconv.to_torch(ours))
         if self.switched:
             with qconv.torch.kernels():
                 through = operator(x, packed, reduce_range)
-            self._same(result, f"{name} in kernels()", theirs, through)
-
-    def _same(self, result, what, theirs, ours):
-        if has_rule(self):
-            tensors.same_tensor(result, what, theirs, ours)
-            return
-        # In steps of the output's scale, the smallest distance between two of its values.
-        values = np.unique(np.concatenate([theirs.numpy().ravel(), ours.numpy().ravel()]))
-        gaps = np.diff(values)
-        step = float(gaps[gaps > gaps.max(initial=0) * 1e-3].min(initial=np.inf)) if gaps.size else 1.0
-        result.near(
-            what, *(np.rint(y.contiguous().numpy().astype(np.float64) / step).astype(np.int64) for y in (theirs, ours))
-        )
-
-
-assert set(OPERATORS) == {f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)}
+            same_floats(self, result, f"{name} in kernels()", theirs, through)

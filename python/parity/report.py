@@ -107,6 +107,7 @@ class Report:
 
     @property
     def cases(self):
+        """How many there were."""
         return sum(row.cases for row in self.rows.values())
 
     @property

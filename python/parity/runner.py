@@ -1,5 +1,8 @@
 """Draws cases, runs them and sums up what they found."""
 
+import multiprocessing
+import multiprocessing.connection
+import signal
 import sys
 import time
 import warnings
@@ -7,14 +10,23 @@ import warnings
 import numpy as np
 import torch
 
+from .conversions import ConversionCase
+from .modules import ModuleCase
+from .observing import ObserverCase, PresetCase
 from .operators import AddCase, DynamicCase, OperatorCase
+from .quantizing import QuantizeCase
 from .report import Report, Result
 
 # Kinds of cases, and which part of all cases each one gets.
 KINDS = {
-    OperatorCase.KIND: (OperatorCase, 60),
-    DynamicCase.KIND: (DynamicCase, 15),
-    AddCase.KIND: (AddCase, 5),
+    OperatorCase.KIND: (OperatorCase, 44),
+    DynamicCase.KIND: (DynamicCase, 10),
+    AddCase.KIND: (AddCase, 4),
+    ModuleCase.KIND: (ModuleCase, 12),
+    ConversionCase.KIND: (ConversionCase, 10),
+    QuantizeCase.KIND: (QuantizeCase, 8),
+    ObserverCase.KIND: (ObserverCase, 8),
+    PresetCase.KIND: (PresetCase, 4),
 }
 
 
@@ -80,17 +92,81 @@ class _Progress:
             sys.stderr.flush()
 
 
-def run(count, seed, kinds, on_failure):
-    """Runs `count` cases of these kinds. on_failure(line, problems) is called at once for each that fails."""
+def _work(connection, seed, cases):
+    """A process: draws, announces and runs cases, and sends what each of them found."""
     torch.set_num_threads(1)  # the order of torch.sum, on which the histogram's search depends
-    report, progress = Report(), _Progress(count)
-    for done, (kind, number) in enumerate(plan(count, kinds), 1):
+    for kind, number in cases:
         case = draw(kind, seed, number)
-        result = run_case(case)
-        report.add(case, result)
-        if result.problems:
-            progress.clear()
-            on_failure(case.line(), result.problems)
-        progress.update(done, report.failed)
+        connection.send(case)
+        connection.send(run_case(case))
+    connection.close()
+
+
+class _Worker:
+    """One process and the cases that are left to it. When PyTorch brings it down, the case is told and another goes on."""
+
+    def __init__(self, seed, cases):
+        self.seed, self.cases = seed, cases
+        self._start()
+
+    def _start(self):
+        self.case, self.begun = None, 0
+        self.connection, theirs = multiprocessing.Pipe(duplex=False)
+        context = multiprocessing.get_context("spawn")
+        self.process = context.Process(target=_work, args=(theirs, self.seed, self.cases), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def receive(self):
+        """(case, result) when there is one, None for something else, False when all is done."""
+        try:
+            message = self.connection.recv()
+        except EOFError:
+            return self._ended()
+        if isinstance(message, Result):
+            case, self.case = self.case, None
+            return case, message
+        self.case, self.begun = message, self.begun + 1
+        return None
+
+    def _ended(self):
+        self.process.join()
+        if self.process.exitcode == 0 and self.case is None:
+            return False
+        if self.begun == 0:
+            raise RuntimeError(f"parity: a process ended with status {self.process.exitcode} before its first case")
+        case, result = self.case, Result()
+        self.cases = self.cases[self.begun :]
+        exitcode = self.process.exitcode
+        self._start()
+        if case is None:
+            return None
+        result.problem(f"the process died with {signal.Signals(-exitcode).name if exitcode < 0 else exitcode}")
+        return case, result
+
+
+def run(count, seed, kinds, jobs, on_failure):
+    """Runs `count` cases of these kinds in `jobs` processes. on_failure(line, problems) is called at once for each that fails."""
+    cases = list(plan(count, kinds))
+    report, progress = Report(), _Progress(count)
+    jobs = min(jobs, count)
+    workers = {}
+    for job in range(jobs):
+        worker = _Worker(seed, cases[job::jobs])
+        workers[worker.connection] = worker
+    while workers:
+        for connection in multiprocessing.connection.wait(list(workers)):
+            worker = workers.pop(connection)
+            found = worker.receive()
+            if found is not False:
+                workers[worker.connection] = worker
+            if not found:
+                continue
+            case, result = found
+            report.add(case, result)
+            if result.problems:
+                progress.clear()
+                on_failure(case.line(), result.problems)
+            progress.update(report.cases, report.failed)
     progress.clear()
     return report
