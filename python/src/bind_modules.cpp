@@ -1,5 +1,6 @@
-// qconv.nn and its children: PyTorch's convolution modules.
+// What all modules have, modules written in Python, and the modules that networks are put together from.
 #include <nanobind/stl/shared_ptr.h>
+#include <nanobind/trampoline.h>
 
 #include "casts.hpp"
 
@@ -7,24 +8,105 @@ namespace qconv::python {
 namespace {
 
 using nb::arg;
+using Children = std::vector<std::pair<std::string, std::shared_ptr<nn::Module>>>;
 
-// The class's own docstring: what it is to PyTorch, what it takes, what constructing it can throw.
-std::string class_doc(const char* torch_namespace, const std::string& name, const nn::ConvKind& kind,
-                      const std::string& what) {
-  static constexpr const char* kShapes[] = {"(N, C, L)", "(N, C, H, W)", "(N, C, D, H, W)"};
-  return what + " with PyTorch's arguments, methods and saved state: " + torch_namespace + "." + name +
-         ".\n\nInputs are " + kShapes[kind.ndim - 1] +
-         "; kernel_size, stride and dilation are an int or one per dimension, padding also 'same', 'valid' "
-         "or two per "
-         "dimension. ValueError for arguments that no input could make valid. device and dtype are taken for "
-         "PyTorch's "
-         "sake and mean nothing here.";
+// A class of modules written in Python. It has forward(); its attributes that are modules are its children.
+class PythonModule : public nn::Module {
+ public:
+  NB_TRAMPOLINE(nn::Module, 3);
+
+  std::string name() const override {
+    const nb::gil_scoped_acquire gil;
+    return nb::cast<std::string>(self().type().attr("__name__"));
+  }
+  std::string extra_repr() const override { NB_OVERRIDE(extra_repr); }
+  Tensor call(std::span<const Tensor> inputs) const override {
+    const nb::gil_scoped_acquire gil;
+    nb::list arguments;
+    for (const Tensor& input : inputs) arguments.append(nb::cast(input));
+    return nb::cast<Tensor>(self().attr("forward")(*arguments));
+  }
+  std::shared_ptr<nn::Module> clone() const override {
+    const nb::gil_scoped_acquire gil;
+    return nb::cast<std::shared_ptr<nn::Module>>(nb::module_::import_("copy").attr("deepcopy")(self()));
+  }
+
+  // This copy's own children, observer and attributes, copied from the other.
+  void take(const PythonModule& other, const nb::object& mine, const nb::dict& memo) {
+    training = other.training;
+    qconfig = other.qconfig;
+    if (other.activation_post_process) activation_post_process = other.activation_post_process->clone();
+    for (const auto& [child_name, module] : other.named_children())
+      register_module(child_name, module->clone());
+    const nb::object deepcopy = nb::module_::import_("copy").attr("deepcopy");
+    mine.attr("__dict__").attr("update")(deepcopy(other.self().attr("__dict__"), memo));
+  }
+
+ private:
+  nb::object self() const { return nb::find(static_cast<const nn::Module&>(*this)); }
+};
+
+nb::object deep_copy(const nb::object& self, const nb::dict& memo) {
+  const auto& module = nb::cast<const nn::Module&>(self);
+  const auto* written_in_python = dynamic_cast<const PythonModule*>(&module);
+  if (written_in_python == nullptr) {
+    std::shared_ptr<nn::Module> copy;
+    {
+      const nb::gil_scoped_release nogil;
+      copy = module.clone();
+    }
+    return nb::cast(copy);
+  }
+  const nb::object type = nb::borrow(self.type());
+  const nb::object copy = type.attr("__new__")(type);
+  nb::type<nn::Module>().attr("__init__")(copy);
+  dynamic_cast<PythonModule&>(nb::cast<nn::Module&>(copy)).take(*written_in_python, copy, memo);
+  return copy;
 }
 
-nb::tuple tuple_of(const std::vector<std::int64_t>& values) { return nb::tuple(nb::cast(values)); }
+Tensor call(const nn::Module& self, const nb::args& args) {
+  std::vector<Tensor> inputs;
+  for (const nb::handle input : args) inputs.push_back(nb::cast<Tensor>(input));
+  const nb::gil_scoped_release nogil;
+  return self.call(inputs);
+}
 
-// What all modules have: a name, a state, a flag.
-void bind_module(nb::module_& m) {
+// A module as an attribute is a child, unless the class has a property of that name.
+void set_attribute(const nb::object& self, const nb::str& name, const nb::object& value) {
+  if (nb::isinstance<nn::Module>(value) && !nb::hasattr(self.type(), name)) {
+    auto& module = nb::cast<nn::Module&>(self);
+    const auto child = nb::cast<std::shared_ptr<nn::Module>>(value);
+    for (const nn::Module::Child& c : module.named_children()) {
+      if (c.name == name.c_str()) return module.set_submodule(c.name, child);
+    }
+    return module.register_module(name.c_str(), child);
+  }
+  if (PyObject_GenericSetAttr(self.ptr(), name.ptr(), value.ptr()) != 0) throw nb::python_error();
+}
+
+std::shared_ptr<nn::Module> get_attribute(const nn::Module& self, const std::string& name) {
+  for (const nn::Module::Child& c : self.named_children()) {
+    if (c.name == name) return c.module;
+  }
+  throw nb::attribute_error(("'" + self.name() + "' has no attribute or child '" + name + "'").c_str());
+}
+
+Children list(const std::vector<nn::Module::Child>& children) {
+  Children result;
+  for (const nn::Module::Child& c : children) result.emplace_back(c.name, c.module);
+  return result;
+}
+
+// Python's indices count from the end when negative.
+std::shared_ptr<nn::Module> child_at(const nn::Sequential& s, std::int64_t index) {
+  const auto count = static_cast<std::int64_t>(s.named_children().size());
+  if (index < -count || index >= count) {
+    throw nb::index_error(("Sequential has " + std::to_string(count) + " children").c_str());
+  }
+  return s.named_children()[static_cast<std::size_t>(index < 0 ? index + count : index)].module;
+}
+
+void bind_base(nb::module_& m) {
   nb::class_<nn::LoadResult>(m, "LoadResult",
                              "What loading a state dict found: every problem, not the first alone.")
       .def_ro("missing_keys", &nn::LoadResult::missing_keys)
@@ -34,9 +116,14 @@ void bind_module(nb::module_& m) {
       .def("__repr__", [](const nn::LoadResult& r) {
         return r.ok() ? "<All keys matched successfully>" : r.to_string();
       });
-  nb::class_<nn::Module>(m, "Module", "What all modules have.")
+  nb::class_<nn::Module, PythonModule>(m, "Module",
+                                       "What all modules have. A class of your own calls super().__init__(), "
+                                       "sets modules as attributes, which become its "
+                                       "children, and has forward(x) or forward(x, extra).")
+      .def(nb::init<>())
+      .def("__call__", &call, arg("inputs"), "forward of the class, for one tensor or two.")
       .def("state_dict", &nn::Module::state_dict, nb::kw_only(), arg("prefix") = "",
-           "The module's tensors by name, copied; None where PyTorch has None.")
+           "The tensors of the module and all below it by name, copied; None where PyTorch has None.")
       .def(
           "load_state_dict",
           [](nn::Module& self, const StateDict& state, bool strict, const std::string& prefix) {
@@ -44,350 +131,124 @@ void bind_module(nb::module_& m) {
           },
           arg("state_dict"), arg("strict") = true, nb::kw_only(), arg("prefix") = "",
           "Takes the tensors named prefix + key. With `strict`, anything missing, unexpected or unusable is "
-          "a ValueError "
-          "that lists all of it, and the module stays as it was.")
+          "a "
+          "ValueError that lists all of it, and the module stays as it was.")
       .def_rw("training", &nn::Module::training)
       .def(
           "train",
           [](nn::Module& self, bool mode) {
-            self.training = mode;
+            self.train(mode);
             return &self;
           },
-          arg("mode") = true, nb::rv_policy::reference)
+          arg("mode") = true, nb::rv_policy::reference, "Sets `training` here and in all children.")
       .def(
           "eval",
           [](nn::Module& self) {
-            self.training = false;
+            self.eval();
             return &self;
           },
           nb::rv_policy::reference)
+      .def_rw("qconfig", &nn::Module::qconfig, arg("qconfig").none(), "How to quantize the module.")
+      .def_rw("activation_post_process", &nn::Module::activation_post_process, arg("observer").none(),
+              "Sees every output; a FakeQuantize replaces it.")
+      .def(
+          "register_module",
+          [](nn::Module& self, std::string name, std::shared_ptr<nn::Module> module) {
+            self.register_module(std::move(name), std::move(module));
+          },
+          arg("name"), arg("module"))
+      .def("named_children", [](const nn::Module& self) { return list(self.named_children()); })
+      .def(
+          "named_modules", [](const nn::Module& self) { return list(self.named_modules()); },
+          "Everything below this module, by path.")
+      .def("get_submodule", &nn::Module::get_submodule, arg("target"),
+           "The module at that path; ValueError when there is none.")
+      .def("set_submodule", &nn::Module::set_submodule, arg("target"), arg("module"))
       .def("extra_repr", &nn::Module::extra_repr)
       .def("_get_name", &nn::Module::name)
+      .def("__setattr__", &set_attribute)
+      .def("__getattr__", &get_attribute)
+      .def("__deepcopy__", &deep_copy, arg("memo"))
       .def("__repr__", &nn::Module::to_string);
 }
 
-template <class C, class... Extra>
-void def_attributes(nb::class_<C, Extra...>& cls) {
-  cls.def_prop_ro("in_channels", [](const C& c) { return c.in_channels; })
-      .def_prop_ro("out_channels", [](const C& c) { return c.out_channels; })
-      .def_prop_ro("kernel_size", [](const C& c) { return tuple_of(c.kernel_size); })
-      .def_prop_ro("stride", [](const C& c) { return tuple_of(c.stride); })
-      .def_prop_ro("padding", [](const C& c) { return tuple_of(c.padding); })
-      .def_prop_ro("dilation", [](const C& c) { return tuple_of(c.dilation); })
-      .def_prop_ro("transposed", [](const C& c) { return c.transposed; })
-      .def_prop_ro("output_padding", [](const C& c) { return tuple_of(c.output_padding); })
-      .def_prop_ro("groups", [](const C& c) { return c.groups; })
-      .def_prop_ro("padding_mode", [](const C& c) { return std::string(to_string(c.padding_mode)); });
+template <class M>
+nb::class_<M, nn::Module> bind_simple(nb::module_& m, const char* name, const char* doc) {
+  return nb::class_<M, nn::Module>(m, name, doc).def("forward", &M::forward, arg("input"), release_gil());
 }
 
-// PyTorch's constructors; device and dtype are taken for its sake and mean nothing here.
-template <class C, bool transposed, class... Extra>
-void def_constructor(nb::class_<C, Extra...>& cls) {
-  if constexpr (transposed) {
-    cls.def(
-        "__init__",
-        [](C* self, std::int64_t in, std::int64_t out, const IntList& kernel, const IntList& stride,
-           const Padding& padding, const IntList& output_padding, std::int64_t groups, bool bias,
-           const IntList& dilation, const std::string& padding_mode, const nb::object&, const nb::object&) {
-          new (self)
-              C(in, out, kernel, stride, padding, output_padding, groups, bias, dilation, padding_mode);
-        },
-        arg("in_channels"), arg("out_channels"), arg("kernel_size"), arg("stride") = 1, arg("padding") = 0,
-        arg("output_padding") = 0, arg("groups") = 1, arg("bias") = true, arg("dilation") = 1,
-        arg("padding_mode") = "zeros", arg("device") = nb::none(), arg("dtype") = nb::none());
-  } else {
-    cls.def(
-        "__init__",
-        [](C* self, std::int64_t in, std::int64_t out, const IntList& kernel, const IntList& stride,
-           const Padding& padding, const IntList& dilation, std::int64_t groups, bool bias,
-           const std::string& padding_mode, const nb::object&, const nb::object&) {
-          new (self) C(in, out, kernel, stride, padding, dilation, groups, bias, padding_mode);
-        },
-        arg("in_channels"), arg("out_channels"), arg("kernel_size"), arg("stride") = 1, arg("padding") = 0,
-        arg("dilation") = 1, arg("groups") = 1, arg("bias") = true, arg("padding_mode") = "zeros",
-        arg("device") = nb::none(), arg("dtype") = nb::none());
-  }
-}
-
-// Float modules.
-
-void bind_float_base(nb::module_& m) {
-  nb::class_<nn::ConvNd, nn::Module> base(m, "_ConvNd", "What all float convolutions share.");
-  def_attributes(base);
-  base.def_rw("weight", &nn::ConvNd::weight,
-              "float32: (OC, IC / groups, kernel...) or, transposed, (IC, OC / groups, kernel...).")
-      .def_rw("bias", &nn::ConvNd::bias, arg("bias").none(), "float32 (OC), or None.")
-      .def_rw("qconfig", &nn::ConvNd::qconfig, arg("qconfig").none(), "How to quantize the module.")
-      .def_rw("activation_post_process", &nn::ConvNd::activation_post_process, arg("observer").none(),
-              "Sees every output of forward().")
-      .def("forward", &nn::ConvNd::forward, arg("input"), release_gil(),
-           "Convolves a float32 tensor (N, C, spatial...); the result lies channels-last in memory.")
-      .def("__call__", &nn::ConvNd::forward, arg("input"), release_gil());
-}
-
-template <class C, bool transposed>
-void bind_float(nb::module_& m, const char* name) {
-  const nn::ConvKind kind{.ndim = name[std::string_view(name).size() - 2] - '0', .transposed = transposed};
-  const std::string doc = class_doc("torch.nn", name, kind, "A float convolution");
-  nb::class_<C, nn::ConvNd> cls(m, name, doc.c_str());
-  def_constructor<C, transposed>(cls);
-  cls.def("__copy__", [](const C& c) { return C(c); })
+void bind_containers(nb::module_& m) {
+  bind_simple<nn::Sequential>(m, "Sequential", "Runs its children one after the other.")
+      .def("__init__",
+           [](nn::Sequential* self, const nb::args& modules) {
+             new (self) nn::Sequential();
+             for (const nb::handle module : modules) {
+               self->register_module(std::to_string(self->named_children().size()),
+                                     nb::cast<std::shared_ptr<nn::Module>>(module));
+             }
+           })
+      .def("__len__", [](const nn::Sequential& s) { return s.named_children().size(); })
+      .def("__getitem__", &child_at, arg("index"))
       .def(
-          "__deepcopy__", [](const C& c, const nb::dict&) { return c.deep_copy(); }, arg("memo"));
-}
-
-template <class C, class Conv, bool with_add>
-void bind_fused(nb::module_& m, const char* name) {
-  nb::class_<C, nn::Module> cls(
-      m, name,
-      with_add ? "[relu of] conv(input) + extra, observed as one module; float32 in and out."
-               : "relu(conv(input)), observed as one module; float32 in and out.");
-  cls.def(
-         "__init__", [](C* self, const Conv& conv) { new (self) C(conv); }, arg("conv"))
-      .def_rw("conv", &C::conv)
-      .def_rw("qconfig", &C::qconfig, arg("qconfig").none())
-      .def_rw("activation_post_process", &C::activation_post_process, arg("observer").none())
-      .def(
-          "__getitem__",
-          [](C& c, int index) -> Conv& {
-            if (index != 0) throw nb::index_error("a fused convolution has one child with weights, number 0");
-            return c.conv;
+          "append",
+          [](nn::Sequential& self, std::shared_ptr<nn::Module> module) {
+            self.register_module(std::to_string(self.named_children().size()), std::move(module));
+            return &self;
           },
-          nb::rv_policy::reference_internal);
-  for (const char* method : {"forward", "__call__"}) {
-    if constexpr (with_add) {
-      cls.def(
-          method,
-          [](const C& c, const Tensor& input, const Tensor& extra) { return c.forward(input, extra); },
-          arg("input"), arg("extra"), release_gil());
-    } else {
-      cls.def(
-          method, [](const C& c, const Tensor& input) { return c.forward(input); }, arg("input"),
-          release_gil());
-    }
-  }
+          arg("module"), nb::rv_policy::reference);
+  bind_simple<nn::ReLU>(m, "ReLU", "max(x, 0), of float32 or quantized tensors.").def(nb::init<>());
+  bind_simple<nn::Identity>(m, "Identity", "Gives what it gets.").def(nb::init<>());
+  bind_simple<nn::QuantStub>(m, "QuantStub",
+                             "Where float tensors enter what is to be quantized; becomes Quantize.")
+      .def(nb::init<std::optional<QConfig>>(), arg("qconfig").none() = nb::none());
+  bind_simple<nn::DeQuantStub>(m, "DeQuantStub", "Where they leave it; becomes DeQuantize.")
+      .def(nb::init<std::optional<QConfig>>(), arg("qconfig").none() = nb::none());
 }
 
-// Reference modules.
-
-void bind_reference_base(nb::module_& m) {
-  using nn::quantized::reference::WeightQParams;
-  nb::class_<WeightQParams>(m, "WeightQParams", "How a reference module quantizes its weight.")
-      .def(
-          "__init__",
-          [](WeightQParams* self, double scale, std::int64_t zero_point, DType dtype) {
-            new (self) WeightQParams{QParams::per_tensor(scale, zero_point), dtype};
-          },
-          arg("scale") = 1.0, arg("zero_point") = 0, arg("dtype") = quint8)
-      .def(
-          "__init__",
-          [](WeightQParams* self, const std::vector<double>& scales,
-             const std::vector<std::int64_t>& zero_points, int axis, DType dtype) {
-            new (self) WeightQParams{QParams::per_channel(scales, zero_points, axis), dtype};
-          },
-          arg("scales"), arg("zero_points"), arg("axis"), arg("dtype"))
-      .def_ro("dtype", &WeightQParams::dtype)
-      .def_prop_ro("scales", [](const WeightQParams& w) { return w.qparams.scales; })
-      .def_prop_ro("zero_points", [](const WeightQParams& w) { return w.qparams.zero_points; })
-      .def_prop_ro(
-          "axis", [](const WeightQParams& w) { return w.qparams.axis; }, "-1 when per tensor.");
-  using Base = nn::quantized::reference::ConvNd;
-  nb::class_<Base, nn::Module> base(m, "_ConvNd", "What all reference convolutions share.");
-  def_attributes(base);
-  base.def_rw("weight", &Base::weight)
-      .def_rw("bias", &Base::bias, arg("bias").none())
-      .def_prop_rw("weight_qparams", &Base::weight_qparams, &Base::set_weight_qparams)
-      .def("get_quantized_weight", &Base::get_quantized_weight, release_gil(), "The weight, quantized.")
-      .def("get_weight", &Base::get_weight, release_gil(), "The weight quantized and dequantized.")
-      .def("forward", &Base::forward, arg("input"), release_gil(), "float32 in and out.")
-      .def("__call__", &Base::forward, arg("input"), release_gil());
-}
-
-template <class C, class Float>
-void bind_reference(nb::module_& m, const char* name) {
-  using nn::quantized::reference::WeightQParams;
-  nb::class_<C, nn::quantized::reference::ConvNd>(
-      m, name,
-      "A float convolution that carries the quantization parameters of its weight, for from_reference.")
-      .def(nb::init<const Float&, const WeightQParams&>(), arg("conv"),
-           arg("weight_qparams") = WeightQParams{})
-      .def_static("from_float", &C::from_float, arg("conv"), arg("weight_qparams"));
-}
-
-// Quantized modules.
-
-nb::tuple state_tuple(const nn::quantized::ConvState& s) {
-  return nb::make_tuple(s.in_channels, s.out_channels, tuple_of(s.kernel_size), tuple_of(s.stride),
-                        tuple_of(s.padding), tuple_of(s.dilation), s.transposed, tuple_of(s.output_padding),
-                        s.groups, std::string(to_string(s.padding_mode)), s.weight, s.bias, s.scale,
-                        s.zero_point, s.training);
-}
-
-nn::quantized::ConvState state_of(const nb::tuple& t) {
-  if (t.size() != 15) throw ValueError("setstate: got " + std::to_string(t.size()) + " values, expected 15");
-  nn::quantized::ConvState s;
-  const auto list = [&](std::size_t i) { return nb::cast<std::vector<std::int64_t>>(t[i]); };
-  s.in_channels = nb::cast<std::int64_t>(t[0]);
-  s.out_channels = nb::cast<std::int64_t>(t[1]);
-  s.kernel_size = list(2);
-  s.stride = list(3);
-  s.padding = list(4);
-  s.dilation = list(5);
-  s.transposed = nb::cast<bool>(t[6]);
-  s.output_padding = list(7);
-  s.groups = nb::cast<std::int64_t>(t[8]);
-  s.padding_mode = parse_padding_mode(nb::cast<std::string>(t[9]));
-  s.weight = nb::cast<Tensor>(t[10]);
-  s.bias = nb::cast<std::optional<Tensor>>(t[11]);
-  s.scale = nb::cast<double>(t[12]);
-  s.zero_point = nb::cast<std::int64_t>(t[13]);
-  s.training = nb::cast<bool>(t[14]);
-  return s;
-}
-
-void bind_quantized_base(nb::module_& m) {
-  using Base = nn::quantized::ConvNd;
-  nb::class_<Base, nn::Module> base(
-      m, "_ConvNd",
-      "What all quantized convolutions share. The weight is packed; a copy of a module "
-      "shares it, and nothing else.");
-  def_attributes(base);
-  base.def_rw("scale", &Base::scale, "Of the output.")
-      .def_rw("zero_point", &Base::zero_point, "Of the output.")
-      .def_rw("qconfig", &Base::qconfig, arg("qconfig").none())
-      .def(
-          "set_weight_bias",
-          [](Base& self, const Tensor& weight, const std::optional<Tensor>& bias, const std::string& rule) {
-            self.set_weight_bias(weight, bias, parse_rule(rule));
-          },
-          arg("w"), arg("b").none(), nb::kw_only(), arg("rule") = "fbgemm", release_gil(),
-          "Packs a qint8 weight and a float32 bias, or None. rule: 'fbgemm' or 'qnnpack', whose rounding to "
-          "follow, now and after load_state_dict. ValueError or TypeError in the module's name.")
-      .def("weight", &Base::weight, "A copy of the qint8 weight.")
-      .def("bias", &Base::bias, "A copy of the float32 bias, or None.")
-      .def("_weight_bias", [](const Base& self) { return self.packed_params()->unpack(); })
-      .def_prop_ro("_packed_params", &Base::packed_params)
-      .def("__getstate__", [](const Base& self) { return state_tuple(self.getstate()); });
-}
-
-template <class C>
-C made_from_state(const nb::tuple& state) {
-  return C::from_state(state_of(state));
-}
-
-template <class C, class Float, class Reference>
-void bind_quantized(nb::module_& m, const char* name) {
-  constexpr nn::ConvKind kind = C::kKind;
-  const std::string doc = class_doc(
-      kind.dynamic                   ? "torch.ao.nn.quantized.dynamic"
-      : kind.post_op == PostOp::none ? "torch.ao.nn.quantized"
-                                     : "torch.ao.nn.intrinsic.quantized",
-      name, kind, kind.dynamic ? "Float input and output, quantized insides," : "A quantized convolution");
-  nb::class_<C, nn::quantized::ConvNd> cls(m, name, doc.c_str());
-  def_constructor<C, kind.transposed>(cls);
-  cls.def("__setstate__", [](C& self, const nb::tuple& state) { new (&self) C(made_from_state<C>(state)); })
-      .def("__copy__", &C::copy)
-      .def(
-          "__deepcopy__", [](const C& self, const nb::dict&) { return self.deep_copy(); }, arg("memo"))
+void bind_functional(nb::module_& m) {
+  using namespace nn::quantized;  // NOLINT(google-build-using-namespace)
+  bind_simple<Quantize>(m, "Quantize", "float32 in, quantized out.")
+      .def(nb::init<double, std::int64_t, DType>(), arg("scale"), arg("zero_point"), arg("dtype"))
       .def_static(
-          "from_float", [](const Float& mod, bool) { return C::from_float(mod); }, arg("mod"),
-          arg("use_precomputed_fake_quant") = false, release_gil(),
-          "Quantizes a float module: the weight by its qconfig's weight observer, the output by "
-          "activation_post_process. The float module is only read. ValueError without qconfig or for an "
-          "observer that "
-          "has seen no data.");
-  if constexpr (!kind.dynamic) {
-    cls.def_static("from_reference", &C::from_reference, arg("ref_qconv"), arg("output_scale"),
-                   arg("output_zero_point"), release_gil());
-  }
-  for (const char* method : {"forward", "__call__"}) {
-    if constexpr (kind.dynamic) {
-      cls.def(
-          method, [](const C& c, const Tensor& x, bool reduce_range) { return c.forward(x, reduce_range); },
-          arg("input"), arg("reduce_range") = true, release_gil());
-    } else if constexpr (has_add(kind.post_op)) {
-      cls.def(
-          method, [](const C& c, const Tensor& x, const Tensor& extra) { return c.forward(x, extra); },
-          arg("input"), arg("extra_input"), release_gil());
-    } else {
-      cls.def(
-          method, [](const C& c, const Tensor& x) { return c.forward(x); }, arg("input"), release_gil());
-    }
-  }
+          "from_float", [](const nn::QuantStub& stub) { return Quantize::from_float(stub); }, arg("mod"))
+      .def_ro("scale", &Quantize::scale)
+      .def_ro("zero_point", &Quantize::zero_point)
+      .def_ro("dtype", &Quantize::dtype);
+  bind_simple<DeQuantize>(m, "DeQuantize", "Quantized in, float32 out.")
+      .def(nb::init<>())
+      .def_static(
+          "from_float", [](const nn::DeQuantStub& stub) { return DeQuantize::from_float(stub); }, arg("mod"));
+  nb::class_<Functional, nn::Module>(
+      m, "Functional", "Sums and concatenations as a module, so that their output has parameters.")
+      .def("add", &Functional::add, arg("a"), arg("b"), release_gil())
+      .def("add_relu", &Functional::add_relu, arg("a"), arg("b"), release_gil())
+      .def(
+          "cat",
+          [](const Functional& f, const std::vector<Tensor>& tensors, int dim) {
+            return f.cat(tensors, dim);
+          },
+          arg("tensors"), arg("dim") = 0, release_gil());
+  nb::class_<FloatFunctional, Functional>(m, "FloatFunctional",
+                                          "On float32 tensors, observed; becomes QFunctional.")
+      .def(nb::init<>());
+  nb::class_<QFunctional, Functional>(m, "QFunctional", "On quantized tensors.")
+      .def(nb::init<>())
+      .def_static(
+          "from_float", [](const FloatFunctional& f) { return QFunctional::from_float(f); }, arg("mod"))
+      .def_rw("scale", &QFunctional::scale)
+      .def_rw("zero_point", &QFunctional::zero_point);
 }
 
 }  // namespace
 
-void bind_modules(nb::module_&) {
+void bind_modules() {
   nb::module_ m = submodule("qconv.nn");
-  m.doc() = "Float convolution modules for inference, under torch.nn's names.";
-  bind_module(m);
-  bind_float_base(m);
-  bind_float<nn::Conv1d, false>(m, "Conv1d");
-  bind_float<nn::Conv2d, false>(m, "Conv2d");
-  bind_float<nn::Conv3d, false>(m, "Conv3d");
-  bind_float<nn::ConvTranspose1d, true>(m, "ConvTranspose1d");
-  bind_float<nn::ConvTranspose2d, true>(m, "ConvTranspose2d");
-  bind_float<nn::ConvTranspose3d, true>(m, "ConvTranspose3d");
-  m.def("manual_seed", &nn::manual_seed, arg("seed"), "Seeds the weights that constructors draw.");
-
-  namespace nni = nn::intrinsic;
-  nb::module_ intrinsic = submodule("qconv.nn.intrinsic");
-  intrinsic.doc() = "A float convolution and what follows it as one module: torch.ao.nn.intrinsic.";
-  bind_fused<nni::ConvReLU1d, nn::Conv1d, false>(intrinsic, "ConvReLU1d");
-  bind_fused<nni::ConvReLU2d, nn::Conv2d, false>(intrinsic, "ConvReLU2d");
-  bind_fused<nni::ConvReLU3d, nn::Conv3d, false>(intrinsic, "ConvReLU3d");
-  bind_fused<nni::ConvAdd2d, nn::Conv2d, true>(intrinsic, "ConvAdd2d");
-  bind_fused<nni::ConvAddReLU2d, nn::Conv2d, true>(intrinsic, "ConvAddReLU2d");
-
-  namespace nnq = nn::quantized;
-  namespace nnqr = nnq::reference;
+  m.doc() = "Float modules for inference, and what networks are made of, under torch.nn's names.";
+  bind_base(m);
+  bind_containers(m);
   nb::module_ quantized = submodule("qconv.nn.quantized");
-  quantized.doc() = "Quantized convolution modules: torch.ao.nn.quantized.";
-  bind_quantized_base(quantized);
-  nb::module_ reference = submodule("qconv.nn.quantized.reference");
-  reference.doc() =
-      "Float convolutions that carry the quantization of their weight: torch.ao.nn.quantized.reference.";
-  bind_reference_base(reference);
-  bind_reference<nnqr::Conv1d, nn::Conv1d>(reference, "Conv1d");
-  bind_reference<nnqr::Conv2d, nn::Conv2d>(reference, "Conv2d");
-  bind_reference<nnqr::Conv3d, nn::Conv3d>(reference, "Conv3d");
-  bind_reference<nnqr::ConvTranspose1d, nn::ConvTranspose1d>(reference, "ConvTranspose1d");
-  bind_reference<nnqr::ConvTranspose2d, nn::ConvTranspose2d>(reference, "ConvTranspose2d");
-  bind_reference<nnqr::ConvTranspose3d, nn::ConvTranspose3d>(reference, "ConvTranspose3d");
-
-  bind_quantized<nnq::Conv1d, nn::Conv1d, nnqr::Conv1d>(quantized, "Conv1d");
-  bind_quantized<nnq::Conv2d, nn::Conv2d, nnqr::Conv2d>(quantized, "Conv2d");
-  bind_quantized<nnq::Conv3d, nn::Conv3d, nnqr::Conv3d>(quantized, "Conv3d");
-  bind_quantized<nnq::ConvTranspose1d, nn::ConvTranspose1d, nnqr::ConvTranspose1d>(quantized,
-                                                                                   "ConvTranspose1d");
-  bind_quantized<nnq::ConvTranspose2d, nn::ConvTranspose2d, nnqr::ConvTranspose2d>(quantized,
-                                                                                   "ConvTranspose2d");
-  bind_quantized<nnq::ConvTranspose3d, nn::ConvTranspose3d, nnqr::ConvTranspose3d>(quantized,
-                                                                                   "ConvTranspose3d");
-
-  namespace nniq = nn::intrinsic::quantized;
-  nb::module_ fused = submodule("qconv.nn.intrinsic.quantized");
-  fused.doc() = "Quantized convolutions with what follows them built in: torch.ao.nn.intrinsic.quantized.";
-  bind_quantized<nniq::ConvReLU1d, nni::ConvReLU1d, nnqr::Conv1d>(fused, "ConvReLU1d");
-  bind_quantized<nniq::ConvReLU2d, nni::ConvReLU2d, nnqr::Conv2d>(fused, "ConvReLU2d");
-  bind_quantized<nniq::ConvReLU3d, nni::ConvReLU3d, nnqr::Conv3d>(fused, "ConvReLU3d");
-  bind_quantized<nniq::ConvAdd2d, nni::ConvAdd2d, nnqr::Conv2d>(fused, "ConvAdd2d");
-  bind_quantized<nniq::ConvAddReLU2d, nni::ConvAddReLU2d, nnqr::Conv2d>(fused, "ConvAddReLU2d");
-
-  namespace nnqd = nnq::dynamic;
-  nb::module_ dynamic = submodule("qconv.nn.quantized.dynamic");
-  dynamic.doc() =
-      "Convolutions with float input and output and quantized insides: torch.ao.nn.quantized.dynamic.";
-  bind_quantized<nnqd::Conv1d, nn::Conv1d, nnqr::Conv1d>(dynamic, "Conv1d");
-  bind_quantized<nnqd::Conv2d, nn::Conv2d, nnqr::Conv2d>(dynamic, "Conv2d");
-  bind_quantized<nnqd::Conv3d, nn::Conv3d, nnqr::Conv3d>(dynamic, "Conv3d");
-  bind_quantized<nnqd::ConvTranspose1d, nn::ConvTranspose1d, nnqr::ConvTranspose1d>(dynamic,
-                                                                                    "ConvTranspose1d");
-  bind_quantized<nnqd::ConvTranspose2d, nn::ConvTranspose2d, nnqr::ConvTranspose2d>(dynamic,
-                                                                                    "ConvTranspose2d");
-  bind_quantized<nnqd::ConvTranspose3d, nn::ConvTranspose3d, nnqr::ConvTranspose3d>(dynamic,
-                                                                                    "ConvTranspose3d");
+  quantized.doc() = "Quantized modules: torch.ao.nn.quantized.";
+  bind_functional(quantized);
 }
 
 }  // namespace qconv::python

@@ -77,13 +77,9 @@ void bind_base(nb::module_& m) {
       "merge them.")
       .def("observe", &Observer::observe, arg("x"), release_gil(),
            "Takes note of the values of a float32 tensor.")
-      .def(
-          "__call__",
-          [](Observer& o, const Tensor& x) {
-            o.observe(x);
-            return x;
-          },
-          arg("x"), release_gil(), "observe(), then the tensor itself, as PyTorch's observers do.")
+      .def("forward", &Observer::forward, arg("x"), release_gil(),
+           "observe(), then the tensor itself; a FakeQuantize gives what quantizing makes of it.")
+      .def("__call__", &Observer::forward, arg("x"), release_gil())
       .def(
           "calculate_qparams",
           [](const Observer& o) {
@@ -163,6 +159,57 @@ void bind_classes(nb::module_& m) {
           arg("scale"), arg("zero_point"), arg("kwargs"));
 }
 
+void bind_fake_quantize(nb::module_& m) {
+  const auto flag = [](auto&& cls) {
+    cls.def("enable_fake_quant", &FakeQuantize::enable_fake_quant, arg("enabled") = true)
+        .def("disable_fake_quant", &FakeQuantize::disable_fake_quant)
+        .def("enable_observer", &FakeQuantize::enable_observer, arg("enabled") = true)
+        .def("disable_observer", &FakeQuantize::disable_observer)
+        .def_prop_ro("fake_quant_enabled", &FakeQuantize::fake_quant_enabled)
+        .def_prop_ro("observer_enabled", &FakeQuantize::observer_enabled)
+        .def_prop_ro(
+            "scale", [](const FakeQuantize& f) { return f.qparams().scales; }, "What forward() uses now.")
+        .def_prop_ro("zero_point", [](const FakeQuantize& f) { return f.qparams().zero_points; })
+        .def_prop_ro("activation_post_process", &FakeQuantize::activation_post_process,
+                     "The observer inside.");
+  };
+  nb::class_<FakeQuantize, Observer> fake(
+      m, "FakeQuantize",
+      "Quantizes and dequantizes what passes, with the parameters that an observer inside works out. Forward "
+      "only.\n\n"
+      "FakeQuantize(observer=factory), or the arguments of a MovingAverageMinMaxObserver by name.");
+  fake.def(
+          "__init__",
+          [](FakeQuantize* self, const ObserverFactory& observer) { new (self) FakeQuantize(observer); },
+          arg("observer"))
+      .def("__init__", [](FakeQuantize* self,
+                          const nb::kwargs& kwargs) { new (self) FakeQuantize(options_of(kwargs, {})); })
+      .def_static(
+          "with_args", [](const ObserverFactory& observer) { return with_args<FakeQuantize>(observer); },
+          arg("observer"), "A factory of these, for QConfig.")
+      .def_static("with_args",
+                  [](const nb::kwargs& kwargs) { return with_args<FakeQuantize>(options_of(kwargs, {})); });
+  flag(fake);
+  const std::string doc = std::string(
+                              "FakeQuantize around a moving average, with the parameters that FBGEMM chooses "
+                              "while training.\n\n") +
+                          kOptionsDoc;
+  nb::class_<FusedMovingAvgObsFakeQuantize, FakeQuantize>(m, "FusedMovingAvgObsFakeQuantize", doc.c_str())
+      .def("__init__",
+           [](FusedMovingAvgObsFakeQuantize* self, const nb::kwargs& kwargs) {
+             new (self) FusedMovingAvgObsFakeQuantize(options_of(kwargs, {}));
+           })
+      .def_static("with_args", [](const nb::kwargs& kwargs) {
+        return with_args<FusedMovingAvgObsFakeQuantize>(options_of(kwargs, {}));
+      });
+  nb::class_<FixedQParamsFakeQuantize, FakeQuantize>(m, "FixedQParamsFakeQuantize",
+                                                     "FakeQuantize with parameters known beforehand.")
+      .def(nb::init<const FixedQParamsObserver&>(), arg("observer"));
+  m.def("fake_quantize_per_tensor_affine", &fake_quantize_per_tensor_affine, arg("input"), arg("scale"),
+        arg("zero_point"), arg("quant_min"), arg("quant_max"), release_gil(),
+        "What quantizing and dequantizing makes of a float32 tensor.");
+}
+
 void bind_qconfigs(nb::module_& m) {
   nb::class_<QConfig>(
       m, "QConfig",
@@ -182,6 +229,9 @@ void bind_qconfigs(nb::module_& m) {
         "PyTorch's configuration for 'x86', 'fbgemm', 'onednn' or 'qnnpack'. qconv never saturates: 'onednn' "
         "(full "
         "range) suits it best.");
+  m.def("get_default_qat_qconfig", &get_default_qat_qconfig, arg("backend") = "x86", arg("version") = 1,
+        "The same for quantization-aware training: FusedMovingAvgObsFakeQuantize, or FakeQuantize in version "
+        "0.");
   m.def("get_default_transposed_qconfig", &get_default_transposed_qconfig, arg("backend") = "x86",
         "What PyTorch's default mapping gives transposed convolutions.");
 
@@ -198,6 +248,19 @@ void bind_qconfigs(nb::module_& m) {
         Preset{"per_channel_weight_observer_range_neg_127_to_127",
                [] { return per_channel_weight_observer_range_neg_127_to_127(); }},
         Preset{"default_dynamic_quant_observer", default_dynamic_quant_observer},
+        Preset{"default_fake_quant", default_fake_quant},
+        Preset{"default_weight_fake_quant", default_weight_fake_quant},
+        Preset{"default_per_channel_weight_fake_quant", default_per_channel_weight_fake_quant},
+        Preset{"default_histogram_fake_quant", default_histogram_fake_quant},
+        Preset{"default_fused_act_fake_quant", default_fused_act_fake_quant},
+        Preset{"default_fused_wt_fake_quant", default_fused_wt_fake_quant},
+        Preset{"default_fused_per_channel_wt_fake_quant", default_fused_per_channel_wt_fake_quant},
+        Preset{"fused_wt_fake_quant_range_neg_127_to_127", fused_wt_fake_quant_range_neg_127_to_127},
+        Preset{"fused_per_channel_wt_fake_quant_range_neg_127_to_127",
+               fused_per_channel_wt_fake_quant_range_neg_127_to_127},
+        Preset{"default_fixed_qparams_range_0to1_fake_quant", default_fixed_qparams_range_0to1_fake_quant},
+        Preset{"default_fixed_qparams_range_neg1to1_fake_quant",
+               default_fixed_qparams_range_neg1to1_fake_quant},
         Preset{"default_fixed_qparams_range_0to1_observer", default_fixed_qparams_range_0to1_observer},
         Preset{"default_fixed_qparams_range_neg1to1_observer",
                default_fixed_qparams_range_neg1to1_observer}}) {
@@ -205,6 +268,11 @@ void bind_qconfigs(nb::module_& m) {
   }
   m.attr("default_qconfig") = nb::cast(default_qconfig());
   m.attr("default_per_channel_qconfig") = nb::cast(default_per_channel_qconfig());
+  m.attr("default_qat_qconfig") = nb::cast(default_qat_qconfig());
+  m.attr("default_qat_qconfig_v2") = nb::cast(default_qat_qconfig_v2());
+  m.attr("default_symmetric_qnnpack_qat_qconfig") = nb::cast(default_symmetric_qnnpack_qat_qconfig());
+  m.attr("default_per_channel_symmetric_qnnpack_qat_qconfig") =
+      nb::cast(default_per_channel_symmetric_qnnpack_qat_qconfig());
   m.attr("default_dynamic_qconfig") = nb::cast(default_dynamic_qconfig());
   m.attr("default_symmetric_qnnpack_qconfig") = nb::cast(default_symmetric_qnnpack_qconfig());
   m.attr("default_per_channel_symmetric_qnnpack_qconfig") =
@@ -216,6 +284,7 @@ void bind_qconfigs(nb::module_& m) {
 void bind_observers(nb::module_& m) {
   bind_base(m);
   bind_classes(m);
+  bind_fake_quantize(m);
   bind_qconfigs(m);
   m.def("quantize_weight", &quantize_weight, arg("weight"), arg("observer"), release_gil(),
         "The float32 weight as qint8, with the parameters that the observer calculates.");

@@ -143,7 +143,10 @@ void bind_errors(nb::module_& m);
 void bind_tensor(nb::module_& m);
 void bind_ops(nb::module_& m);
 void bind_observers(nb::module_& m);
-void bind_modules(nb::module_& m);
+void bind_modules();
+void bind_convolutions();
+void bind_training();
+void bind_trees();
 void bind_network(nb::module_& m);
 void bind_io(nb::module_& m);
 /// @}

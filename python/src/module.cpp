@@ -56,7 +56,10 @@ NB_MODULE(_qconv, m) {
   bind_tensor(m);
   bind_ops(m);
   bind_observers(m);
-  bind_modules(m);
+  bind_modules();
+  bind_convolutions();
+  bind_training();
+  bind_trees();
   bind_io(m);
   bind_network(m);
   m.attr("__name__") = own_name;
