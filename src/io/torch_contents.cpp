@@ -50,8 +50,6 @@ class Walk {
         add(name, tensors_.tensor(value));
         return;
       case PickleKind::text:
-        add_text(name, value.text);
-        return;
       case PickleKind::global:
         add_text(name, value.text);
         return;

@@ -65,7 +65,7 @@ class TorchTensors final : public PickleHost {
   void check_globals(const Pickle& pickle) const;
   PickleRef add_tensor(Pickle& pickle, Tensor tensor);
   Storage& storage(const Arguments& arguments, const TorchDType* untyped_as);
-  Tensor rebuild(const Arguments& arguments, const TorchDType* untyped_as, const PickleValue* quantizer);
+  Tensor rebuild(const Arguments& arguments, const TorchDType* untyped_as, const PickleValue* params);
   QParams quantizer(const Pickle& pickle, const PickleValue& params);
   template <class T>
   std::vector<T> numbers(const Pickle& pickle, const PickleValue& value, const char* what) const;

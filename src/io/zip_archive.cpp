@@ -25,8 +25,8 @@ ZipArchive::ZipArchive(const ByteSource& source) : view_{source, 0, {}} {
   list_entries();
 }
 
-zip_int64_t ZipArchive::command(View& view, void* data, zip_uint64_t length, zip_source_cmd_t command) {
-  switch (command) {
+zip_int64_t ZipArchive::command(View& view, void* data, zip_uint64_t length, zip_source_cmd_t what) {
+  switch (what) {
     case ZIP_SOURCE_OPEN:
       view.position = 0;
       return 0;

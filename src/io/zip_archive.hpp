@@ -77,8 +77,8 @@ class ZipArchive {
     std::uint64_t position = 0;
     ZipError error;
   };
-  static zip_int64_t command(View& view, void* data, zip_uint64_t length, zip_source_cmd_t command);
-  static zip_int64_t callback(void* state, void* data, zip_uint64_t length, zip_source_cmd_t command);
+  static zip_int64_t command(View& view, void* data, zip_uint64_t length, zip_source_cmd_t what);
+  static zip_int64_t callback(void* state, void* data, zip_uint64_t length, zip_source_cmd_t what);
   void open();
   void list_entries();
 
