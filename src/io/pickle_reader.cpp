@@ -61,6 +61,11 @@ class Machine {
   void push(PickleRef ref) { stack_.push_back(ref); }
   void push(PickleValue value) { push(pickle_.add(std::move(value))); }
   void push(PickleKind kind, std::int64_t integer = 0) { push({.kind = kind, .integer = integer}); }
+  // The values of operations of one byte that nothing changes: one for all.
+  void push_shared(PickleRef& known, PickleKind kind, std::int64_t integer = 0) {
+    if (known == kUnset) known = pickle_.add({.kind = kind, .integer = integer});
+    push(known);
+  }
   void push_text(PickleKind kind, std::string_view text) { push({.kind = kind, .text = text}); }
   // The lowest position that the operations since the last mark may touch.
   std::size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
@@ -128,6 +133,9 @@ class Machine {
   std::vector<PickleRef> stack_;
   std::vector<std::size_t> marks_;
   std::vector<PickleRef> memo_;
+  PickleRef none_ = kUnset;
+  PickleRef booleans_[2] = {kUnset, kUnset};
+  PickleRef empty_tuple_ = kUnset;
   std::uint64_t puts_ = 0;
 };
 
@@ -274,11 +282,11 @@ bool Machine::step(unsigned char operation) {
       push(top());
       break;
     case 'N':
-      push(none);
+      push_shared(none_, none);
       break;
     case 0x88:  // NEWTRUE
     case 0x89:  // NEWFALSE
-      push(boolean, operation == 0x88 ? 1 : 0);
+      push_shared(booleans_[operation & 1], boolean, operation == 0x88 ? 1 : 0);
       break;
     case 'J':  // BININT
       push(PickleKind::integer, number<std::int32_t>());
@@ -320,7 +328,7 @@ bool Machine::step(unsigned char operation) {
       push_text(bytes, take(number<std::uint64_t>()));
       break;
     case ')':  // EMPTY_TUPLE
-      push(tuple);
+      push_shared(empty_tuple_, tuple);
       break;
     case 0x85:  // TUPLE1
     case 0x86:  // TUPLE2

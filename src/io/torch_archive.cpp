@@ -11,7 +11,10 @@ namespace {
 constexpr std::string_view kPickle = "data.pkl";
 // A pickle is as long as the file at most, unless it is compressed.
 constexpr std::uint64_t kFreePickleBytes = 16 << 20;
+// What takes a value of its own in a pickle has two bytes at least; a value here takes some 70.
 constexpr std::uint64_t kFreeValues = 256 << 10;
+constexpr std::uint64_t kBytesPerValue = 2;
+constexpr std::uint64_t kMostValues = 16 << 20;
 
 class ZipStorages final : public TorchStorages {
  public:
@@ -50,7 +53,7 @@ bool leaves_folder(std::string_view name) {
 }  // namespace
 
 std::size_t most_pickle_values(std::uint64_t file_size) {
-  return static_cast<std::size_t>(std::min<std::uint64_t>(kFreeValues + file_size, UINT32_MAX));
+  return static_cast<std::size_t>(std::min(kFreeValues + file_size / kBytesPerValue, kMostValues));
 }
 
 TorchArchive::TorchArchive(const ByteSource& source) : archive_(source) {

@@ -17,6 +17,9 @@ constexpr std::size_t kLongestText = 1000;
 // What a walk may visit, counting the letters of names: some for small files, and then in step with the size.
 constexpr std::uint64_t kFreeSteps = 1 << 20;
 constexpr std::uint64_t kStepsPerByte = 16;
+// How many entries there may be: an entry has some ten bytes at least in the pickle, and some hundreds here.
+constexpr std::size_t kFreeEntries = 1 << 16;
+constexpr std::size_t kBytesPerEntry = 16;
 constexpr std::string_view kLinearPair = "_packed_params._packed_params";
 
 bool is_number(const PickleValue& value) {
@@ -304,6 +307,8 @@ class Walk {
     const bool plain =
         std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
     check<FileError>(plain, "{}: the name {} holds a control character", pickle_.who, printable(name));
+    const std::size_t most = kFreeEntries + pickle_.bytes.size() / kBytesPerEntry;
+    check<FileError>(names_.size() < most, "{}: has more than {} entries", pickle_.who, most);
     std::string result = name.empty() ? "tensor" : name;
     check<FileError>(names_.insert(result).second, "{}: there are two entries called {}", pickle_.who,
                      printable(result));

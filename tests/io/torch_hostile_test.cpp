@@ -217,6 +217,16 @@ TEST(TorchHostile, CopiesThatGrow) {
   EXPECT_THAT(pickle_error(raw(pickle + "t"), 64 << 20), HasSubstr("values"));
 }
 
+TEST(TorchHostile, MoreValuesThanBytesCouldHold) {
+  // A file of nothing but empty lists.
+  const std::string lists = raw("(" + std::string(3 << 20, ']') + "l");
+  EXPECT_THAT(pickle_error(lists, 32 << 20), HasSubstr("has more than 1835"));
+  // What is one value for all does not count.
+  const std::string nones = raw("(" + std::string(1 << 20, 'N') + "l");
+  EXPECT_THAT(pickle_error(raw("}" + text_op("x") + nones.substr(2, nones.size() - 3) + "s"), 64 << 20),
+              HasSubstr("has more than 131072 entries"));
+}
+
 TEST(TorchHostile, PicklesThatDoNotHoldTogether) {
   EXPECT_THAT(pickle_error(raw("")), HasSubstr("takes a value that is not there"));
   EXPECT_THAT(pickle_error(raw("t")), HasSubstr("takes a mark that is not there"));
