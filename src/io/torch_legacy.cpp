@@ -10,8 +10,9 @@
 namespace qconv {
 namespace {
 
-// A pickle of the number 0x1950a86a20f9469cfc6c.
-constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", 15);
+// The number 0x1950a86a20f9469cfc6c as a pickle of any protocol has it, near the beginning.
+constexpr std::string_view kLegacyMagic("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12);
+constexpr std::size_t kMagicWithin = 32;
 constexpr std::int64_t kLegacyVersion = 1001;
 
 // Where a storage's bytes are.
@@ -124,10 +125,11 @@ void find_places(const ByteSource& source, const Pickle& keys, std::uint64_t at,
 }  // namespace
 
 bool is_legacy_torch(const ByteSource& source) {
-  char begin[kLegacyMagic.size()];
+  char begin[kMagicWithin];
   if (source.size() < sizeof(begin)) return false;
   source.read(0, std::as_writable_bytes(std::span(begin)));
-  return std::string_view(begin, sizeof(begin)) == kLegacyMagic;
+  const std::string_view text(begin, sizeof(begin));
+  return text[0] == '\x80' && text.find(kLegacyMagic) != std::string_view::npos;
 }
 
 void read_legacy_torch(const ByteSource& source, const std::vector<std::string>& safe_globals,

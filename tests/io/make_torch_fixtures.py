@@ -160,6 +160,14 @@ def conv_classes():
         "dynamic_conv_transpose3d": filled(nnqd.ConvTranspose3d(2, 3, 2)),
     })
     save_module("classes.pt", modules)
+    # What they compute; adding and dynamic classes need another engine or give floats.
+    EXPECTED["runs"] = []
+    for name, conv in modules.items():
+        if "add" in name or "dynamic" in name:
+            continue
+        sizes = (2, conv.in_channels) + (6, 5, 4)[: len(conv.kernel_size)]
+        x = torch._make_per_tensor_quantized_tensor(ramp(*sizes, low=0).to(torch.uint8), 0.5, 40)
+        EXPECTED["runs"].append({"name": name, "input": describe(x), "output": describe(conv(x))})
     # Where the classes were before PyTorch 1.13, in the records of PyTorch 1.6.
     rewrite("classes.pt", "classes_old.pt", rename="older", drop=[".format_version", ".storage_alignment", "byteorder", ".data/serialization_id"],
             replace=[(b"torch.ao.nn.quantized", b"torch.nn.quantized"), (b"torch.ao.nn.intrinsic", b"torch.nn.intrinsic")])
@@ -202,6 +210,15 @@ def networks():
     expect("net_state_deflated.pt", "values", flat(net.state_dict()), texts=texts)
     save("net_state_legacy.pt", net.state_dict(), _use_new_zipfile_serialization=False)
     expect("net_state_legacy.pt", "values", flat(net.state_dict()), texts=texts)
+
+    # Protocol 4 has operations of its own; 5 adds none for these values.
+    save("net_state_protocol4.pt", net.state_dict(), pickle_protocol=4)
+    expect("net_state_protocol4.pt", "values", flat(net.state_dict()), texts=texts)
+    values = {"a": ramp(2, 2).float(), "b": {3, 4}, "c": b"12", "d": 2**40, "e": -1, "f": -(2**70), "g": ["x", None]}
+    save("protocol5_legacy.pt", values, pickle_protocol=5, _use_new_zipfile_serialization=False)
+    expect("protocol5_legacy.pt", "values",
+           [["a", describe(values["a"])], ["d", number(2**40, "int64")], ["e", number(-1, "int64")], ["g.1", None]],
+           texts={"b": "<left out>", "c": "<left out>", "f": "<left out>", "g.0": "x"})
 
     scripted = torch.jit.script(net)
     script_state = flat(net.state_dict())

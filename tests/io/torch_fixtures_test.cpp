@@ -136,6 +136,43 @@ TEST(TorchFixtures, HoldWhatPyTorchSays) {
   }
 }
 
+// The result of a module that is one of these classes; undefined when it is none.
+template <class... Classes>
+Tensor run_as(const nn::Module& module, const Tensor& x) {
+  Tensor result;
+  const auto try_one = [&](const auto* typed) {
+    if (typed != nullptr) result = typed->forward(x);
+  };
+  (try_one(dynamic_cast<const Classes*>(&module)), ...);
+  return result;
+}
+
+TEST(TorchFixtures, ModulesComputeWhatPyTorchDoes) {
+  namespace nnq = nn::quantized;
+  namespace nniq = nn::intrinsic::quantized;
+  const TorchFile file = load_torch_file(torch_fixture("classes.pt"));
+  const json all = json::parse(read_text(torch_fixture("expected.json")));
+  ASSERT_EQ(all.at("runs").size(), 10U);
+  for (const json& run : all.at("runs")) {
+    const auto name = run.at("name").get<std::string>();
+    SCOPED_TRACE(name);
+    const auto conv = std::find_if(file.convolutions.begin(), file.convolutions.end(),
+                                   [&](const TorchConvolution& c) { return c.name == name; });
+    ASSERT_NE(conv, file.convolutions.end());
+    const json& input = run.at("input");
+    const auto values = input.at("values").get<std::vector<std::uint8_t>>();
+    const Tensor x = make_quantized(Tensor::from_data(values, input.at("sizes").get<Integers>()),
+                                    QParams::per_tensor(input.at("scales").at(0).get<double>(),
+                                                        input.at("zero_points").at(0).get<std::int64_t>()));
+    json output = run.at("output");
+    output.erase("strides");  // ours are channels-last
+    expect_tensor(
+        run_as<nnq::Conv1d, nnq::Conv2d, nnq::Conv3d, nnq::ConvTranspose1d, nnq::ConvTranspose2d,
+               nnq::ConvTranspose3d, nniq::ConvReLU1d, nniq::ConvReLU2d, nniq::ConvReLU3d>(*conv->make(), x),
+        output);
+  }
+}
+
 TEST(TorchFixtures, FrozenNetworksKeepTheirPackedParameters) {
   const TorchFile file = load_torch_file(torch_fixture("frozen.pt"));
   const TorchFile whole = load_torch_file(torch_fixture("net.pt"), kNet);
