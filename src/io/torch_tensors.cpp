@@ -169,8 +169,10 @@ TorchTensors::Storage& TorchTensors::storage(const Arguments& arguments, const T
   }
   check<FileError>(found.dtype != nullptr, "{}: storage {} is a {}, whose elements are not supported", who,
                    printable(found.key), found.class_name);
-  check<FileError>(untyped_as == nullptr || found.dtype == untyped_as, "{}: storage {} is both {} and {}",
-                   who, printable(found.key), found.dtype->name, untyped_as->name);
+  if (untyped_as != nullptr && found.dtype != untyped_as) {
+    throw FileError(fmt::format("{}: storage {} is both {} and {}", who, printable(found.key),
+                                found.dtype->name, untyped_as->name));
+  }
   if (found.elements.defined()) return found;
 
   const TorchDType& dtype = *found.dtype;
