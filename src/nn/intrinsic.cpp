@@ -46,9 +46,9 @@ void FusedConv::read(StateReader& reader, const std::string& prefix) {
   if (BatchNorm* bn = normalization()) bn->read_from(reader, prefix + "1.");
 }
 
-void check_channels(const ConvNd& conv, const BatchNorm& bn) {
+void check_channels(std::string_view who, const ConvNd& conv, const BatchNorm& bn) {
   check(conv.out_channels == bn.num_features(),
-        "a {} of {} features cannot follow a {} of {} output channels", bn.name(), bn.num_features(),
+        "{}: a {} of {} features cannot follow a {} of {} output channels", who, bn.name(), bn.num_features(),
         conv.name(), conv.out_channels);
 }
 

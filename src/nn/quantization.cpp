@@ -61,7 +61,25 @@ void strip(Module& module) {
   for (const Module::Child& c : module.named_children()) strip(*c.module);
 }
 
+template <class F>
+void for_each_fake_quantize(Module& module, const F& f) {
+  const auto visit = [&](Observer* observer) {
+    if (auto* fake = dynamic_cast<FakeQuantize*>(observer)) f(*fake);
+  };
+  visit(module.activation_post_process.get());
+  if (auto* conv = dynamic_cast<qat::ConvNd*>(&module)) visit(conv->weight_fake_quant.get());
+  for (const Module::Child& c : module.named_children()) for_each_fake_quantize(*c.module, f);
+}
+
 }  // namespace
+
+void enable_observer(Module& tree, bool enabled) {
+  for_each_fake_quantize(tree, [&](FakeQuantize& fake) { fake.enable_observer(enabled); });
+}
+
+void enable_fake_quant(Module& tree, bool enabled) {
+  for_each_fake_quantize(tree, [&](FakeQuantize& fake) { fake.enable_fake_quant(enabled); });
+}
 
 void propagate_qconfig(Module& tree, const QConfigDict& configs) { propagate(tree, configs, {}, ""); }
 

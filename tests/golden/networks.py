@@ -1,6 +1,8 @@
 """Whole networks through fuse_modules, prepare, calibration or training, and convert; tests/nn/golden_networks_test.cpp has the
 same networks in C++."""
 
+import copy
+
 import numpy as np
 import torch
 import torch.ao.quantization as tq
@@ -125,12 +127,17 @@ def _case(rng, blob, name, make, fuse, shape, qconfig_name, transposed, trained)
                 net(torch.from_numpy(batch))
     record["batches"] = [blob.add(batch) for batch in batches]
     record["prepared"] = _state(net, blob)
+    x = batches[0] + F32(0.05)
+    if trained:
+        simulated = copy.deepcopy(net)
+        simulated.apply(tq.disable_observer)
+        with torch.no_grad():
+            record["simulated"] = blob.add(simulated(torch.from_numpy(x)).contiguous().numpy())
     quantized = tq.convert(net)
     record["converted"] = _state(quantized, blob)
     record["classes"] = {
         path: type(module).__name__ for path, module in quantized.named_modules() if path and "post_process" not in path
     }
-    x = batches[0] + F32(0.05)
     record["x"] = blob.add(x)
     record["y"] = blob.add(quantized(torch.from_numpy(x)).contiguous().numpy())
     return record

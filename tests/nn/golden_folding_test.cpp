@@ -21,7 +21,7 @@ void expect_fold(const json& c, const GoldenBlob& blob) {
   EXPECT_TRUE(equal(bias, blob.tensor<float>(c.at("fused_bias"))));
 }
 
-StateDict state_of(const json& entries, const GoldenBlob& blob) {
+StateDict norm_state(const json& entries, const GoldenBlob& blob) {
   StateDict state;
   for (const auto& [key, record] : entries.items()) {
     if (key == "num_batches_tracked") {
@@ -38,11 +38,11 @@ void expect_steps(const json& c, const GoldenBlob& blob) {
   const auto momentum =
       c.at("momentum").is_null() ? std::nullopt : std::optional(c.at("momentum").get<double>());
   Norm bn(5, 1e-5, momentum, c.at("affine"), c.at("tracked"));
-  ASSERT_TRUE(bn.load_state_dict(state_of(c.at("before"), blob)).ok());
+  ASSERT_TRUE(bn.load_state_dict(norm_state(c.at("before"), blob)).ok());
   for (const json& step : c.at("steps")) {
     bn.train(step.at("training"));
     EXPECT_TRUE(near(bn.forward(blob.tensor<float>(step.at("x"))), blob.tensor<float>(step.at("y")), 2e-6));
-    const StateDict after = state_of(step.at("after"), blob);
+    const StateDict after = norm_state(step.at("after"), blob);
     const StateDict state = bn.state_dict();
     EXPECT_EQ(state.size(), after.size());
     for (const auto& [key, tensor] : after) {

@@ -131,6 +131,14 @@ void expect_network(const json& c, const GoldenBlob& blob) {
   }
   const nn::LoadResult loaded = net->load_state_dict(expected);
   ASSERT_TRUE(loaded.ok()) << loaded.to_string();
+  const Tensor x = blob.tensor<float>(c.at("x"));
+  if (c.at("trained")) {
+    // Where a convolution's sum lies next to a tie, a layer is one step off, and so may be what follows.
+    const std::shared_ptr<nn::Module> simulated = net->clone();
+    simulated->eval();
+    nn::disable_observer(*simulated);
+    EXPECT_TRUE(near((*simulated)(x), blob.tensor<float>(c.at("simulated")), 0.02));
+  }
   const StateDict before = net->state_dict();
   const std::shared_ptr<nn::Module> quantized = nn::convert(*net);
   for (const auto& [key, tensor] : net->state_dict()) EXPECT_TRUE(equal(tensor, *before.find(key))) << key;
@@ -153,7 +161,7 @@ void expect_network(const json& c, const GoldenBlob& blob) {
       EXPECT_TRUE(equal(*mine.find(key), tensor)) << key;
     }
   }
-  EXPECT_TRUE(equal((*quantized)(blob.tensor<float>(c.at("x"))), blob.tensor<float>(c.at("y"))));
+  EXPECT_TRUE(equal((*quantized)(x), blob.tensor<float>(c.at("y"))));
 }
 
 TEST(GoldenNetworks, EqualPyTorch) {

@@ -40,6 +40,19 @@ TEST(Qat, NeedsAQConfig) {
               HasSubstr("must have qconfig defined"));
 }
 
+// PyTorch 2.15's numbers for the same seed.
+TEST(Qat, DrawsParametersAsPyTorch) {
+  nn::manual_seed(7);
+  const iqat::ConvBn2d module(3, 2, 3, 1, 0, 1, 1, true, "zeros", 1e-5, 0.1, false,
+                              get_default_qat_qconfig());
+  EXPECT_EQ(module.weight.data<float>()[0], 0.013441692106425762F);
+  EXPECT_EQ(module.weight.data<float>()[1], -0.1159307062625885F);
+  EXPECT_EQ(module.bn.weight->to_vector<float>(),
+            (std::vector<float>{0.10492372512817383F, 0.5136615633964539F}));
+  EXPECT_EQ(module.bias->to_vector<float>(),
+            (std::vector<float>{-0.08953153342008591F, -0.00036998302675783634F}));
+}
+
 TEST(Qat, ConvolvesWithTheFakeQuantizedWeight) {
   const auto module = qat::Conv2d::from_float(float_conv());
   const Tensor x = random_floats({2, 3, 6, 6}, 1);

@@ -197,6 +197,24 @@ TEST(Quantization, TheWholeOfTrainingsSteps) {
               StartsWith("prepare_qat: the Block must be in training mode"));
 }
 
+TEST(Quantization, SwitchesReachWeightsAndActivations) {
+  const Tensor x = random_floats({2, 3, 6, 6}, 1);
+  const auto fused = nn::fuse_modules_qat(Block(), kFuse);
+  fused->qconfig = get_default_qat_qconfig();
+  const auto prepared = nn::prepare_qat(*fused);
+  prepared->forward(x);
+  nn::intrinsic::qat::freeze_bn_stats(*prepared);
+  nn::disable_observer(*prepared);
+  const StateDict before = prepared->state_dict();
+  const Tensor y = prepared->forward(functional::add(x, x));
+  for (const auto& [key, tensor] : prepared->state_dict())
+    EXPECT_TRUE(equal(tensor, *before.find(key))) << key;
+  nn::disable_fake_quant(*prepared);
+  EXPECT_FALSE(equal(prepared->forward(functional::add(x, x)), y));
+  nn::enable_fake_quant(*prepared);
+  EXPECT_TRUE(equal(prepared->forward(functional::add(x, x)), y));
+}
+
 TEST(Quantization, QuantizeDoesAllSteps) {
   const Tensor x = random_floats({2, 3, 6, 6}, 1);
   const auto fused = nn::fuse_modules(eval_block(), kFuse);

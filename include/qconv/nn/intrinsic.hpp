@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <qconv/nn/batch_norm.hpp>
 #include <qconv/nn/conv.hpp>
@@ -9,8 +10,8 @@
 /// classes of qconv::nn::intrinsic::quantized are made from them.
 namespace qconv::nn::intrinsic {
 
-/// Throws ValueError unless the normalization takes what the convolution gives.
-QCONV_API void check_channels(const ConvNd& conv, const BatchNorm& bn);
+/// Throws ValueError, in the name of `who`, unless the normalization takes what the convolution gives.
+QCONV_API void check_channels(std::string_view who, const ConvNd& conv, const BatchNorm& bn);
 
 /// What all fused float modules share. The saved state has the convolution's entries under "0." and the batch
 /// normalization's under "1.", as PyTorch's containers do. Classes without a sum show each output to
@@ -74,7 +75,7 @@ class FusedConvBnOf : public FusedConvOf<Self, Conv, kind> {
   /// Throws ValueError unless both have the same number of channels.
   FusedConvBnOf(Conv convolution_module, Norm batch_norm)
       : FusedConvOf<Self, Conv, kind>(std::move(convolution_module)), bn(std::move(batch_norm)) {
-    check_channels(this->conv, bn);
+    check_channels(kind.name(), this->conv, bn);
   }
 
   Norm bn;

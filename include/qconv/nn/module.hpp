@@ -138,7 +138,10 @@ class QCONV_API Module {
 ///
 ///     class Block : public nn::ModuleOf<Block> {
 ///      public:
-///       Block() { register_module("conv", nn::Conv2d(3, 8, 3)), register_module("relu", nn::ReLU()); }
+///       Block() {
+///         register_module("conv", nn::Conv2d(3, 8, 3));
+///         register_module("relu", nn::ReLU());
+///       }
 ///       std::string name() const override { return "Block"; }
 ///       Tensor forward(const Tensor& x) const { return child("relu")(child("conv")(x)); }
 ///     };

@@ -44,6 +44,13 @@ QCONV_API void quantize_dynamic(Module& tree, const QConfigDict& configs, const 
 /// or else that of the module above.
 QCONV_API void propagate_qconfig(Module& tree, const QConfigDict& configs = {});
 
+/// The switches of every FakeQuantize in the tree, on weights and activations: a schedule of training turns
+/// the observers off for its last part, and comparisons with float turn fake quantization off.
+QCONV_API void enable_observer(Module& tree, bool enabled = true);
+QCONV_API void enable_fake_quant(Module& tree, bool enabled = true);
+inline void disable_observer(Module& tree) { enable_observer(tree, false); }
+inline void disable_fake_quant(Module& tree) { enable_fake_quant(tree, false); }
+
 /// A copy of the tree, changed by `step`.
 template <std::derived_from<Module> M, class Step>
 std::shared_ptr<M> changed_copy(const M& tree, const Step& step) {
