@@ -2,8 +2,8 @@
 
     python -m parity.run_pytorch_tests PYTORCH/test [--match TEXT]
 
-PYTORCH is a checkout of PyTorch's sources of about the version that is installed; nothing of it is kept here. The tests need
-hypothesis and expecttest. Exit status 1 when a test passes with PyTorch's kernels and fails with qconv's.
+PYTORCH is a checkout of PyTorch's sources, 2.1 or later; nothing of it is kept here. The tests need hypothesis and
+expecttest. Exit status 1 when a test passes with PyTorch's kernels and fails with qconv's.
 """
 
 import argparse
@@ -23,6 +23,15 @@ SELECTED = (
     ("test_quantized_module", "TestStaticQuantizedModule", r"conv"),
     ("test_quantized_module", "TestDynamicQuantizedModule", r"conv"),
 )
+
+
+def _make_older_tests_run():
+    """Gives tests of older versions what PyTorch has dropped since."""
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # they load whole modules, which are their own
+    from torch.testing._internal import common_utils
+
+    if not hasattr(common_utils, "BUILD_WITH_CAFFE2"):
+        common_utils.BUILD_WITH_CAFFE2 = False
 
 
 def _tests(folder, match):
@@ -45,7 +54,7 @@ def _outcome(test):
         return "skipped", result.skipped[0][1]
     if result.wasSuccessful():
         return "passed", ""
-    lines = [line for line in (result.failures + result.errors)[0][1].splitlines() if re.match(r"\w*(Error|Exception)\b", line)]
+    lines = [line for line in (result.failures + result.errors)[0][1].splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)]
     return "failed", lines[-1] if lines else "?"
 
 
@@ -57,6 +66,7 @@ def main():
     if not os.path.isdir(os.path.join(arguments.folder, "quantization", "core")):
         sys.exit(f"run_pytorch_tests: {arguments.folder!r} has no folder quantization/core")
 
+    _make_older_tests_run()
     import torch
 
     import qconv.torch
