@@ -1,6 +1,7 @@
 """torch.ops.quantized.conv* on qconv's kernels, for as long as a `with` statement lasts."""
 
 import contextlib
+import functools
 import threading
 import warnings
 
@@ -8,7 +9,7 @@ import torch
 
 from .. import ops
 from .._torch_tensors import from_torch, to_torch
-from ._unpack import checked_rule, unpacked
+from ._unpack import LostWeights, checked_rule, unpacked
 
 _KINDS = [("conv", False), ("conv_transpose", True)]
 
@@ -39,10 +40,14 @@ class _Packed:
         self._lock = threading.Lock()
 
     def __call__(self, theirs, ndim, transposed):
+        """qconv's packed parameters, or the LostWeights that says why there are none."""
         key = (hash(theirs), ndim)  # of a ScriptObject: the address of the object in C++
         known = self._known.get(key)
         if known is None:
-            ours = self._repack(theirs, ndim, transposed)
+            try:
+                ours = self._repack(theirs, ndim, transposed)
+            except LostWeights as lost:
+                ours = lost
             with self._lock:
                 # The reference keeps the address from being given to another object.
                 known = self._known.setdefault(key, (theirs, ours))
@@ -66,32 +71,50 @@ class _Packed:
         return prepack(weight, bias, stride, padding, dilation, get("groups")(), rule=rule)
 
 
-def _static(op, packed, ndim, transposed):
+def _theirs(name, lost):
+    """PyTorch's kernel, which it has under a second name that nobody replaces, though not for all; raises `lost` else."""
+    if not torch._C._dispatch_has_kernel_for_dispatch_key(f"_quantized::{name}", "QuantizedCPU"):
+        raise LostWeights(*lost.args)
+    return getattr(torch.ops._quantized, name)
+
+
+# Each makes the function that takes the place of PyTorch's. op, name: qconv's operator; pack: from PyTorch's packed parameters.
+
+
+def _static(op, name, pack):
     def run(qx, weight, scale, zero_point):
-        return to_torch(op(from_torch(qx), packed(weight, ndim, transposed), scale, zero_point))
+        packed = pack(weight)
+        if isinstance(packed, LostWeights):
+            return _theirs(name, packed)(qx, weight, scale, zero_point)
+        return to_torch(op(from_torch(qx), packed, scale, zero_point))
 
     return run
 
 
-def _legacy(op, packed, ndim, transposed):
-    def run(qx, weight, stride, padding, dilation, groups, scale, zero_point):
-        return to_torch(op(from_torch(qx), packed(weight, ndim, transposed), scale, zero_point))
-
-    return run
+def _legacy(op, name, pack):
+    static = _static(op, name, pack)
+    return lambda qx, weight, stride, padding, dilation, groups, *output: static(qx, weight, *output)
 
 
-def _add(op, packed, ndim, transposed):
-    def run(qx, accum, weight, scale, zero_point):
-        return to_torch(op(from_torch(qx), from_torch(accum), packed(weight, ndim, transposed), scale, zero_point))
-
-    return run
+def _add(op, name, pack):
+    return lambda qx, accum, weight, *output: to_torch(op(from_torch(qx), from_torch(accum), pack(weight), *output))
 
 
-def _dynamic(op, packed, ndim, transposed):
+def _dynamic(op, name, pack):
     def run(x, weight, reduce_range=False):
-        return to_torch(op(from_torch(x), packed(weight, ndim, transposed), reduce_range))
+        packed = pack(weight)
+        if isinstance(packed, LostWeights):
+            return _dynamic_by_theirs(_theirs(name.replace("_dynamic", ""), packed), x, weight, reduce_range)
+        return to_torch(op(from_torch(x), packed, reduce_range))
 
     return run
+
+
+def _dynamic_by_theirs(static, x, weight, reduce_range):
+    """What PyTorch's dynamic operators do, by its operator for quantized tensors."""
+    scale, zero_point = torch._choose_qparams_per_tensor(x, reduce_range)
+    qx = torch.quantize_per_tensor(x, scale, zero_point, torch.quint8)
+    return static(qx, weight, scale, zero_point).dequantize()
 
 
 _FORMS = {"static": _static, "legacy": _legacy, "add": _add, "dynamic": _dynamic}
@@ -106,7 +129,9 @@ class kernels(contextlib.AbstractContextManager):
     Whatever calls the operators is covered: eager modules, FX graphs, TorchScript. On leaving, also by an exception,
     PyTorch's kernels are back. Weights are repacked at the first run of each layer and kept in this object, so keep it
     and enter it again rather than make a new one for every run. One may be active at a time in a process
-    (RuntimeError); it holds for all threads. conv2d_add returns a new tensor and leaves its addend alone.
+    (RuntimeError); it holds for all threads. conv2d_add returns a new tensor and leaves its addend alone. Where PyTorch does
+    not give back the weights that it packed, FBGEMM's transposed layers (kernels of height 2, channels in eights, no
+    padding) run on PyTorch's kernels as before, and QNNPACK's in three dimensions are a RuntimeError.
 
     rule: "fbgemm" or "qnnpack", whose rounding to follow; None: that of torch.backends.quantized.engine.
     """
@@ -128,7 +153,8 @@ class kernels(contextlib.AbstractContextManager):
                 for name, key, op, form, ndim, transposed in _operator_table():
                     if not _has_operator(name):
                         continue
-                    kernel = _FORMS[form](getattr(ops, op), self._packed, ndim, transposed)
+                    pack = functools.partial(self._packed, ndim=ndim, transposed=transposed)
+                    kernel = _FORMS[form](getattr(ops, op), op, pack)
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")  # that a kernel is replaced: it is what we are here for
                         library.impl(name, kernel, key)

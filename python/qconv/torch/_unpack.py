@@ -3,6 +3,10 @@
 import torch
 
 
+class LostWeights(RuntimeError):
+    """PyTorch does not give back weights that it packed."""
+
+
 def checked_rule(who, rule):
     """The rule given, or that of torch.backends.quantized.engine for None. ValueError, in the name of `who`, for any other."""
     if rule not in (None, "fbgemm", "qnnpack"):
@@ -13,17 +17,17 @@ def checked_rule(who, rule):
 def unpacked(who, unpack, stride, padding, output_padding, dilation, groups, transposed):
     """(weight, bias or None) from `unpack`, a function without arguments of PyTorch's that returns them.
 
-    The other arguments are the geometry that was packed. RuntimeError, in the name of `who`, where PyTorch has lost them.
+    The other arguments are the geometry that was packed. LostWeights, in the name of `who`, where PyTorch does not have them.
     """
     try:
         weight, bias = unpack()
     except RuntimeError as error:
-        raise RuntimeError(
+        raise LostWeights(
             f"{who}: PyTorch does not give back the weights that it packed ({str(error).splitlines()[0]}); pack them with "
             "another torch.backends.quantized.engine"
         ) from None
     if transposed and groups == 1 and _is_direct(weight, stride, padding, output_padding, dilation):
-        raise RuntimeError(
+        raise LostWeights(
             f"{who}: PyTorch's engine {torch.backends.quantized.engine} cannot give back the packed weights of a transposed "
             f"convolution with kernel {tuple(weight.shape[2:])}, channels in multiples of 8 and no padding: what it returns is "
             "no weight. Make the module with torch.backends.quantized.engine = 'qnnpack', or qconv's module from the float one"

@@ -52,6 +52,32 @@ def test_every_operator(n, transposed, relu, dynamic, monkeypatch):
     assert torch.equal(got, want) and got.stride() == want.stride() and got.dtype == want.dtype
 
 
+def test_lost_weights_run_as_before(monkeypatch):
+    weight = torch.quantize_per_tensor(torch.randn(8, 8, 2, 2), 0.02, 1, torch.qint8)
+    packed = torch.ops.quantized.conv_transpose2d_prepack(weight, None, [1, 1], [0, 0], [0, 0], [1, 1], 1)
+    x = torch.randn(1, 8, 7, 7)
+
+    def run():
+        qx = torch.quantize_per_tensor(x, 0.05, 117, torch.quint8)
+        dynamic = torch.ops.quantized.conv_transpose2d_dynamic(x, packed, True)
+        return torch.ops.quantized.conv_transpose2d(qx, packed, 0.1, 100), dynamic
+
+    want = run()
+    names = called(monkeypatch)
+    with qconv.torch.kernels():
+        got = run()
+    assert not names and all(map(torch.equal, got, want))
+
+
+def test_lost_weights_in_three_dimensions():
+    torch.backends.quantized.engine = "qnnpack"
+    weight, bias = conv(3)
+    packed = torch.ops.quantized.conv3d_prepack(weight, bias, [1] * 3, [0] * 3, [1] * 3, 1)
+    x = torch.quantize_per_tensor(torch.randn(1, 4, 7, 7, 7), 0.05, 117, torch.quint8)
+    with qconv.torch.kernels(), pytest.raises(RuntimeError, match="does not give back the weights"):
+        torch.ops.quantized.conv3d(x, packed, 0.1, 0)
+
+
 def test_torchscript(eager, images, monkeypatch):
     script = torch.jit.trace(eager, images)
     want = script(images)
