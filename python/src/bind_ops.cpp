@@ -81,7 +81,7 @@ void def_transpose_prepack(nb::module_& m, const char* name, TransposePrepack pr
 }
 
 void def_run(nb::module_& m, const char* name, Run run, const char* doc) {
-  m.def(name, run, arg("qx"), arg("packed"), arg("output_scale"), arg("output_zero_point"),
+  m.def(name, run, arg("qx"), arg("packed_weight"), arg("output_scale"), arg("output_zero_point"),
         arg("output_dtype") = nb::none(), release_gil(), doc);
   // PyTorch's older form: the four arguments of the convolution are those of the packed weights, whatever is
   // given.
@@ -95,12 +95,12 @@ void def_run(nb::module_& m, const char* name, Run run, const char* doc) {
 }
 
 void def_add(nb::module_& m, const char* name, RunAdd run, const char* doc) {
-  m.def(name, run, arg("qx"), arg("qaccum"), arg("packed"), arg("output_scale"), arg("output_zero_point"),
-        release_gil(), doc);
+  m.def(name, run, arg("qx"), arg("qaccum"), arg("packed_weight"), arg("output_scale"),
+        arg("output_zero_point"), release_gil(), doc);
 }
 
 void def_dynamic(nb::module_& m, const char* name, RunDynamic run) {
-  m.def(name, run, arg("x"), arg("packed"), arg("reduce_range") = false, release_gil(), kDynamicDoc);
+  m.def(name, run, arg("qx"), arg("packed_weight"), arg("reduce_range") = false, release_gil(), kDynamicDoc);
 }
 
 void bind_packed_params(nb::module_& m) {
@@ -132,13 +132,13 @@ void bind_packed_params(nb::module_& m) {
 }
 
 void bind_getters(nb::module_& m) {
-#define QCONV_DEF_GETTERS(op)                                                         \
-  m.def(#op "_stride", &ops::op##_stride, arg("packed"), kGetterDoc);                 \
-  m.def(#op "_padding", &ops::op##_padding, arg("packed"), kGetterDoc);               \
-  m.def(#op "_output_padding", &ops::op##_output_padding, arg("packed"), kGetterDoc); \
-  m.def(#op "_dilation", &ops::op##_dilation, arg("packed"), kGetterDoc);             \
-  m.def(#op "_groups", &ops::op##_groups, arg("packed"), kGetterDoc);                 \
-  m.def(#op "_transpose", &ops::op##_transpose, arg("packed"), kGetterDoc)
+#define QCONV_DEF_GETTERS(op)                                                                 \
+  m.def(#op "_stride", &ops::op##_stride, arg("packed_weights"), kGetterDoc);                 \
+  m.def(#op "_padding", &ops::op##_padding, arg("packed_weights"), kGetterDoc);               \
+  m.def(#op "_output_padding", &ops::op##_output_padding, arg("packed_weights"), kGetterDoc); \
+  m.def(#op "_dilation", &ops::op##_dilation, arg("packed_weights"), kGetterDoc);             \
+  m.def(#op "_groups", &ops::op##_groups, arg("packed_weights"), kGetterDoc);                 \
+  m.def(#op "_transpose", &ops::op##_transpose, arg("packed_weights"), kGetterDoc)
   QCONV_DEF_GETTERS(conv1d);
   QCONV_DEF_GETTERS(conv2d);
   QCONV_DEF_GETTERS(conv3d);
@@ -152,7 +152,7 @@ void bind_getters(nb::module_& m) {
         const ops::ConvSizes s = ops::conv2d_unpack_sizes(packed);
         return nb::make_tuple(s.weight, s.bias, s.stride, s.padding, s.dilation, s.groups);
       },
-      arg("packed"),
+      arg("packed_weights"),
       "(weight sizes, bias sizes or None, stride, padding, dilation, groups) of a 2-D convolution.");
 }
 
@@ -201,13 +201,13 @@ void bind_ops(nb::module_& root) {
   def_dynamic(m, "conv_transpose2d_dynamic", ops::conv_transpose2d_dynamic);
   def_dynamic(m, "conv_transpose3d_dynamic", ops::conv_transpose3d_dynamic);
 
-  m.def("conv1d_unpack", &ops::conv1d_unpack, arg("packed"), kUnpackDoc);
-  m.def("conv2d_unpack", &ops::conv2d_unpack, arg("packed"), kUnpackDoc);
-  m.def("conv3d_unpack", &ops::conv3d_unpack, arg("packed"), kUnpackDoc);
-  m.def("conv_unpack", &ops::conv_unpack, arg("packed"), kUnpackDoc);
-  m.def("conv_transpose1d_unpack", &ops::conv_transpose1d_unpack, arg("packed"), kUnpackDoc);
-  m.def("conv_transpose2d_unpack", &ops::conv_transpose2d_unpack, arg("packed"), kUnpackDoc);
-  m.def("conv_transpose3d_unpack", &ops::conv_transpose3d_unpack, arg("packed"), kUnpackDoc);
+  m.def("conv1d_unpack", &ops::conv1d_unpack, arg("packed_weights"), kUnpackDoc);
+  m.def("conv2d_unpack", &ops::conv2d_unpack, arg("packed_weights"), kUnpackDoc);
+  m.def("conv3d_unpack", &ops::conv3d_unpack, arg("packed_weights"), kUnpackDoc);
+  m.def("conv_unpack", &ops::conv_unpack, arg("packed_weights"), kUnpackDoc);
+  m.def("conv_transpose1d_unpack", &ops::conv_transpose1d_unpack, arg("packed_weights"), kUnpackDoc);
+  m.def("conv_transpose2d_unpack", &ops::conv_transpose2d_unpack, arg("packed_weights"), kUnpackDoc);
+  m.def("conv_transpose3d_unpack", &ops::conv_transpose3d_unpack, arg("packed_weights"), kUnpackDoc);
   bind_getters(m);
 }
 
