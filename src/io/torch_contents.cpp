@@ -89,13 +89,10 @@ class Walk {
   void visit_dict(const PickleValue& dict, const std::string& name) {
     for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2) {
       const PickleValue& key = pickle_.item(dict, i);
-      if (key.kind == PickleKind::integer) {
-        visit(dict.items[i + 1], joined(name, std::to_string(key.integer)));
-        continue;
-      }
-      check<FileError>(key.kind == PickleKind::text, "{}: {} has a key that is neither text nor integer",
-                       pickle_.who, name.empty() ? "the dict" : printable(name));
-      visit(dict.items[i + 1], joined(name, key.text));
+      // Any other key has no name: its place has to do.
+      visit(dict.items[i + 1], joined(name, key.kind == PickleKind::text      ? std::string(key.text)
+                                            : key.kind == PickleKind::integer ? std::to_string(key.integer)
+                                                                              : fmt::format("<{}>", i / 2)));
     }
   }
 

@@ -284,7 +284,7 @@ def checkpoint():
                  "param_groups": [{"lr": 0.5, "betas": (0.9, 0.999), "nesterov": False, "params": [0, 1]}]}
     save("checkpoint.pth", {"model": conv.state_dict(), "epoch": 3, "best": None, "arch": "tiny", "loss": 0.75,
                             "optimizer": optimizer, "size": torch.Size([2, 3]),
-                            "milestones": Counter({30: 1}), "seen": {1, 2}})
+                            "milestones": Counter({30: 1}), "seen": {1, 2}, "by": {(0, 1): 5, -2: 6}})
     expect("checkpoint.pth", "values",
            flat(conv.state_dict(), "model.") + [
                ["epoch", number(3, "int64")], ["best", None], ["loss", number(0.75, "float64")],
@@ -294,7 +294,8 @@ def checkpoint():
                ["optimizer.param_groups.0.betas", number([0.9, 0.999], "float64")],
                ["optimizer.param_groups.0.nesterov", number(0, "uint8")],
                ["optimizer.param_groups.0.params", number([0, 1], "int64")],
-               ["size", number([2, 3], "int64")], ["milestones.30", number(1, "int64")]],
+               ["size", number([2, 3], "int64")], ["milestones.30", number(1, "int64")],
+               ["by.<0>", number(5, "int64")], ["by.-2", number(6, "int64")]],
            texts={"arch": "tiny", "seen": "<left out>"})
 
 

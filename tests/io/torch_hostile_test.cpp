@@ -267,7 +267,6 @@ TEST(TorchHostile, NamesThatCannotBe) {
   EXPECT_THAT(dict({std::string(1001, 'a')}), HasSubstr("a name of 1001 letters"));
   EXPECT_THAT(pickle_error(raw("}(" + text_op("a.b") + "N" + text_op("a") + "}" + text_op("b") + "Nsu")),
               HasSubstr("two entries called 'a.b'"));
-  EXPECT_THAT(pickle_error(raw("}NNs")), HasSubstr("a key that is neither text nor integer"));
 }
 
 TEST(TorchHostile, ModulesWhoseStateIsAnothers) {
