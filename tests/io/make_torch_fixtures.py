@@ -317,6 +317,11 @@ def tensors():
     state["quantized_channels_last"] = qweight(2, 3, 2, 2, axis=0).contiguous(memory_format=torch.channels_last)
     state["expanded"] = ramp(3, 1).float().expand(3, 4)
     state["parameter"] = nn.Parameter(ramp(2).float())
+    # Attributes change how PyTorch writes both.
+    state["noted"] = ramp(2).float()
+    state["noted"].note = "seen"
+    state["noted_parameter"] = nn.Parameter(ramp(3).float())
+    state["noted_parameter"].note = "seen"
     save("tensors.pt", state)
     expect("tensors.pt", "values", flat(state))
 

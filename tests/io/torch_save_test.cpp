@@ -166,6 +166,34 @@ TEST(TorchSave, RefusesNamesThatAreNotUtf8) {
   }
 }
 
+// Old files have lists where newer ones have tensors.
+TEST(TorchLoad, TakesPerChannelParametersAsLists) {
+  PickleWriter p;
+  PickledTensor{.storage_class = "QInt8Storage",
+                .count = 6,
+                .sizes = {3, 2},
+                .strides = {1, 3},
+                .quantizer =
+                    [](PickleWriter& q) {
+                      q.mark();
+                      q.global("torch", "per_channel_affine");
+                      q.op(']');
+                      q.mark();
+                      q.real(0.1);
+                      q.real(0.25);
+                      q.op('e');
+                      q.tuple_of(std::vector<std::int64_t>{-7, 3});
+                      q.integer(1);
+                      q.tuple();
+                    }}
+      .write(p);
+  const StateDict state = read_torch(torch_archive(p.finish(), {{"0", "\1\2\3\4\5\6"}}));
+  const Tensor& tensor = *state.find("tensor");
+  EXPECT_EQ(tensor.qparams(), QParams::per_channel({0.1, 0.25}, {-7, 3}, 1));
+  EXPECT_EQ(tensor.strides(), (Shape{1, 3}));
+  EXPECT_EQ(tensor.to_vector<std::int8_t>(), (std::vector<std::int8_t>{1, 4, 2, 5, 3, 6}));
+}
+
 NamedPackedParams packed_examples() {
   const auto weight = [](const Shape& sizes) {
     return make_quantized(ramp<std::int8_t>(sizes), QParams::per_tensor(0.25, 1));
