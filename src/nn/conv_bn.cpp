@@ -118,7 +118,7 @@ Tensor ConvBnNd::forward(const Tensor& input) const {
   check_trainable(normalization(), name());
   Tensor output = enable_slow_path_for_better_numerical_stability ? slow(input) : approximate(input);
   if (has_relu(kind().post_op)) output = functional::relu(output);
-  return observed(std::move(output));
+  return observed(output);
 }
 
 std::pair<Tensor, std::optional<Tensor>> ConvBnNd::folded() const {
@@ -126,9 +126,9 @@ std::pair<Tensor, std::optional<Tensor>> ConvBnNd::folded() const {
 }
 
 void ConvBnNd::save(StateDict& state, const std::string& prefix) const {
-  nn::ConvNd::save(state, prefix);
+  save_parameters(state, prefix);
   normalization().save_to(state, prefix + "bn.");
-  save_observer(state, weight_fake_quant.get(), prefix + "weight_fake_quant.");
+  save_weight_fake_quant(state, prefix);
 }
 
 void ConvBnNd::read(StateReader& reader, const std::string& prefix) {

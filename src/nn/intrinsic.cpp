@@ -30,10 +30,10 @@ Tensor FusedConv::run(const Tensor& input, const Tensor* extra) const {
     output = functional::add(output, *extra);
   }
   if (has_relu(kind_.post_op)) output = functional::relu(output);
-  output = observed(std::move(output));
+  output = observed(output);
   // PyTorch's containers run their observer as their last child, and again as a hook; the sums run no
   // children. A moving average moves twice, and so must it here.
-  return has_add(kind_.post_op) ? output : observed(std::move(output));
+  return has_add(kind_.post_op) ? output : observed(output);
 }
 
 void FusedConv::save(StateDict& state, const std::string& prefix) const {

@@ -77,7 +77,7 @@ void Module::unshare() {
   if (activation_post_process) activation_post_process = activation_post_process->clone();
 }
 
-Tensor Module::observed(Tensor output) const {
+Tensor Module::observed(const Tensor& output) const {
   return activation_post_process ? activation_post_process->forward(output) : output;
 }
 

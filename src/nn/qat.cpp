@@ -38,9 +38,13 @@ void ConvNd::unshare() {
   weight_fake_quant = weight_fake_quant->clone();
 }
 
-void ConvNd::save(StateDict& state, const std::string& prefix) const {
-  nn::ConvNd::save(state, prefix);
+void ConvNd::save_weight_fake_quant(StateDict& state, const std::string& prefix) const {
   save_observer(state, weight_fake_quant.get(), prefix + "weight_fake_quant.");
+}
+
+void ConvNd::save(StateDict& state, const std::string& prefix) const {
+  save_parameters(state, prefix);
+  save_weight_fake_quant(state, prefix);
 }
 
 void ConvNd::read(StateReader& reader, const std::string& prefix) {

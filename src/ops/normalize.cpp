@@ -106,7 +106,7 @@ ChannelStatistics channel_statistics(const Tensor& input) {
   const std::int64_t channels = x.size(1);
   const std::int64_t step = channels == 1 ? x.numel() / x.size(0) : x.strides()[1];
   const std::int64_t stride = channels * step;
-  const auto count = static_cast<double>(x.numel() / channels);
+  const std::int64_t per_channel = x.numel() / channels;
   Tensor mean = Tensor::empty({channels}, float32);
   Tensor variance = Tensor::empty({channels}, float32);
   float* means = mean.mutable_data<float>();
@@ -119,7 +119,7 @@ ChannelStatistics channel_statistics(const Tensor& input) {
         for (std::int64_t row = c * step; row < x.numel(); row += stride) {
           for (std::int64_t i = row; i < row + step; ++i) total += term(static_cast<double>(values[i]));
         }
-        return total / count;
+        return total / static_cast<double>(per_channel);
       };
       const double m = sum([](double v) { return v; });
       means[c] = static_cast<float>(m);

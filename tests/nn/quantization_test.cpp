@@ -223,6 +223,20 @@ TEST(Quantization, QuantizeDoesAllSteps) {
   EXPECT_EQ(quantized->get_submodule("side")->name(), "QuantizedConv2d");
 }
 
+TEST(Quantization, AWrapperBringsTheStubs) {
+  nn::Conv2d conv(3, 4, 3);
+  conv.eval();
+  conv.qconfig = default_qconfig();
+  const nn::QuantWrapper wrapped(conv);
+  EXPECT_FALSE(wrapped.training);
+  const Tensor x = random_floats({2, 3, 6, 6}, 1);
+  const auto quantized = nn::quantize(wrapped, [&](nn::QuantWrapper& prepared) { prepared.forward(x); });
+  EXPECT_THAT(classes(*quantized),
+              ElementsAre("quant Quantize", "dequant DeQuantize", "module QuantizedConv2d"));
+  EXPECT_TRUE(near(quantized->forward(x), conv.forward(x), 0.05));
+  EXPECT_THROW(nn::QuantWrapper(std::shared_ptr<nn::Module>()), ValueError);
+}
+
 TEST(Quantization, NamesTheModuleThatSawNothing) {
   const auto fused = nn::fuse_modules(eval_block(), kFuse);
   fused->qconfig = default_qconfig();

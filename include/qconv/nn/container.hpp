@@ -1,6 +1,8 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
+#include <string>
 #include <type_traits>
 
 #include <qconv/nn/module.hpp>
@@ -63,6 +65,19 @@ class QCONV_API DeQuantStub final : public ModuleOf<DeQuantStub> {
   explicit DeQuantStub(std::optional<QConfig> config = {}) { qconfig = std::move(config); }
   std::string name() const override { return "DeQuantStub"; }
   Tensor forward(const Tensor& input) const { return input; }
+};
+
+/// dequant(module(quant(x))): a float module with both stubs around it, which take its qconfig. PyTorch's
+/// `torch.ao.quantization.QuantWrapper`.
+class QCONV_API QuantWrapper final : public ModuleOf<QuantWrapper> {
+ public:
+  explicit QuantWrapper(std::shared_ptr<Module> module);
+  template <IsModule M>
+  requires(!std::same_as<M, QuantWrapper>) explicit QuantWrapper(M module)
+      : QuantWrapper(std::static_pointer_cast<Module>(std::make_shared<M>(std::move(module)))) {}
+
+  std::string name() const override { return "QuantWrapper"; }
+  Tensor forward(const Tensor& input) const;
 };
 
 }  // namespace qconv::nn

@@ -48,7 +48,7 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
   std::string padding_name_;  // "same" or "valid" if it was given so
 };
 
-/// The constructors of one class of float convolutions, in PyTorch's order, and its copies.
+/// The constructors of one class of float convolutions, in PyTorch's order.
 template <class Self, int N>
 class ConvOf : public ModuleOf<Self, ConvNd> {
  public:

@@ -124,7 +124,7 @@ class QCONV_API Module {
   /// Gives this copy tensors, children and an observer of its own.
   virtual void unshare();
   /// The output of forward, shown to activation_post_process.
-  Tensor observed(Tensor output) const;
+  Tensor observed(const Tensor& output) const;
   [[noreturn]] void refuse_inputs(std::size_t count) const;
   [[noreturn]] void refuse_child(std::string_view child_name) const;
 

@@ -37,6 +37,9 @@ class QCONV_API ConvNd : public nn::ConvNd {
   void fill(nn::ConvNd& conv) const;
 
   void unshare() override;
+  /// The two parts of save: weight and bias; the weight's fake quantization.
+  void save_parameters(StateDict& state, const std::string& prefix) const { nn::ConvNd::save(state, prefix); }
+  void save_weight_fake_quant(StateDict& state, const std::string& prefix) const;
   void save(StateDict& state, const std::string& prefix) const override;
   void read(StateReader& reader, const std::string& prefix) override;
 
