@@ -178,9 +178,7 @@ class ConversionCase(Convolution):
             tensors.same_tensor(result, "bias", bias.detach(), ours.bias(), strides=False)
 
     def _same_forward(self, result, theirs, ours, qx):
-        undecided = None
-        if not has_rule(self) or theirs.weight().qscheme() == torch.per_tensor_affine and self.is_fbgemm_depthwise():
-            undecided = next_to_ties(self, self._numbers(theirs, qx))
+        undecided = None if has_rule(self) else next_to_ties(self, self._numbers(theirs, qx))
         tensors.same_tensor(result, "forward", theirs(qx), ours(qconv.from_torch(qx)), undecided)
 
     def _numbers(self, module, qx):

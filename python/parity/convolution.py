@@ -10,8 +10,8 @@ OPERATORS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d
 
 # Kinds of channel and kernel combinations. FBGEMM, QNNPACK and qconv have kernels of their own for most of them.
 SHAPES = (
-    "dense", "dense", "grouped", "groupwise", "depthwise", "depthwise_multiplied", "same_depthwise", "pointwise", "direct",
-    "blocks", "deep",
+    "dense", "dense", "grouped", "groupwise", "depthwise", "depthwise_multiplied", "same_depthwise", "same_depthwise", "pointwise",
+    "direct", "blocks", "deep",
 )
 
 # How the numbers are drawn: see numbers.py.
@@ -254,7 +254,8 @@ def _draw(rng, engine, op):
     return dict(
         op=op, engine=engine, n=n, c=c, k=k, g=g, i=tuple(i), f=f, s=s, p=p, d=d, o=o, per_channel=per_channel,
         # oneDNN refuses zero points of weights.
-        weight_zero_point=engine != "onednn" and chance(rng, 0.4), bias=chance(rng, 0.7), numbers=choice(rng, FLAVOURS),
+        weight_zero_point=engine != "onednn" and chance(rng, 0.4), bias=chance(rng, 0.7),
+        numbers="one_sign" if shape == "deep" and chance(rng, 0.5) else choice(rng, FLAVOURS),
         memory=choice(rng, MEMORY), weight_memory=choice(rng, ("contiguous", "contiguous", "channels_last", "permuted")),
     )
 

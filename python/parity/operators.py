@@ -1,6 +1,7 @@
 """The operators of torch.ops.quantized: convolutions with and without ReLU, with an addend, and on float tensors."""
 
 import dataclasses
+import math
 
 import numpy as np
 import torch
@@ -17,17 +18,20 @@ ENGINES = ("fbgemm",) * 6 + ("qnnpack",) * 3 + ("x86", "onednn")
 
 
 def has_rule(case):
-    """Whether PyTorch rounds by one of qconv's rules (docs/differences.md, Arithmetic).
+    """Whether PyTorch rounds by one of qconv's rules, everywhere (docs/differences.md, Arithmetic).
 
-    Not in oneDNN; and not in FBGEMM's depthwise kernels, where the bias of weights per tensor is rounded once or twice, as
-    that wheel's compiler liked it.
+    Not in oneDNN, and not where compilers have contracted a product and a sum in one kernel and not in the others: FBGEMM's
+    depthwise kernels with weights per tensor and a bias, and QNNPACK's for depthwise kernels of 27 taps.
     """
-    return not runs_on_onednn(case) and not (
-        case.is_fbgemm_depthwise() and case.engine != "qnnpack" and case.bias and not case.per_channel
-    )
+    if runs_on_onednn(case):
+        return False
+    if case.engine == "qnnpack":
+        return not (case.ndim == 3 and case.g == case.c == case.k and math.prod(case.f) == 27)
+    return not (case.is_fbgemm_depthwise() and case.bias and not case.per_channel)
 
 
 def rule_of(case):
+    """qconv's name of the rule that the engine follows."""
     return "qnnpack" if case.engine == "qnnpack" else "fbgemm"
 
 
