@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import textwrap
 
 import numpy as np
 
@@ -140,4 +141,5 @@ class Report:
             cells = [line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
             yield "  ".join(cells).rstrip()
         yield ""
-        yield "covered: " + ", ".join(f"{name} {count:,}" for name, count in sorted(self.features.items()))
+        covered = ", ".join(f"{name} {count:,}" for name, count in sorted(self.features.items()))
+        yield from textwrap.wrap(f"covered, in cases: {covered}", 120)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import sys
 import time
@@ -147,6 +148,8 @@ class _Worker:
 
 def run(count, seed, kinds, jobs, on_failure):
     """Runs `count` cases of these kinds in `jobs` processes. on_failure(line, problems) is called at once for each that fails."""
+    # Several processes at once leave no processor to a second thread.
+    os.environ.setdefault("QCONV_NUM_THREADS", "1")
     cases = list(plan(count, kinds))
     report, progress = Report(), _Progress(count)
     jobs = min(jobs, count)
