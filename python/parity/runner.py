@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from .conversions import ConversionCase
+from .faking import FakeQuantizeCase
 from .modules import ModuleCase
 from .observing import ObserverCase, PresetCase
 from .operators import AddCase, DynamicCase, OperatorCase
@@ -28,6 +29,7 @@ KINDS = {
     QuantizeCase.KIND: (QuantizeCase, 8),
     ObserverCase.KIND: (ObserverCase, 8),
     PresetCase.KIND: (PresetCase, 4),
+    FakeQuantizeCase.KIND: (FakeQuantizeCase, 4),
 }
 
 
