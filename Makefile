@@ -22,7 +22,7 @@ stress: ## compare 100,000 random convolutions with the reference, on every inst
 	@cmake --preset dev
 	@cmake --build --preset dev --target stress
 
-parity: ## compare 24,000 random cases with PyTorch's results, byte by byte (QCONV_PYTHON: a Python that has torch)
+parity: ## compare 30,000 random cases with PyTorch's results, byte by byte (QCONV_PYTHON: a Python that has torch)
 	@scripts/install-deps
 	@scripts/python-env
 	@cmake --preset dev

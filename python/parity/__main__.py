@@ -20,7 +20,7 @@ def _arguments():
         prog="parity", description="Compares qconv with the PyTorch that is installed, byte by byte, on random cases. "
         "Exit status 1 when anything differs."
     )
-    parser.add_argument("--count", type=int, default=24_000, help="how many cases (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=30_000, help="how many cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the cases (default: %(default)s)")
     parser.add_argument("--only", metavar="KIND", help=f"one or more, with commas, of {', '.join(runner.KINDS)}")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: %(default)s)")

@@ -34,8 +34,13 @@ def next_to_ties(case, numbers, addend=0.0):
     """
     view = [1, -1] + [1] * (numbers.acc.ndim - 2)
     factor = numbers.x_scale * np.resize(numbers.w_scales, case.k).reshape(view) / numbers.y_scale
-    bias = 0.0 if numbers.bias is None else numbers.bias.astype(np.float64).reshape(view) / numbers.y_scale
     product = numbers.acc * factor
+    bias = 0.0
+    if numbers.bias is not None and case.engine == "qnnpack":  # joins the sum as an integer (docs/numerics.md)
+        scales = (np.asarray(numbers.w_scales) * numbers.x_scale).astype(F32)
+        bias = np.rint(numbers.bias * (F32(1) / scales)).astype(np.float64).reshape(view) * factor
+    elif numbers.bias is not None:
+        bias = numbers.bias.astype(np.float64).reshape(view) / numbers.y_scale
     exact = product + bias + addend
     # Five roundings of numbers that are no larger than this; oneDNN adds the zero point before it rounds.
     unit = (np.abs(product) + np.abs(bias) + np.abs(addend) + 256) * 2.0**-24

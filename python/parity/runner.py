@@ -18,18 +18,20 @@ from .observing import ObserverCase, PresetCase
 from .operators import AddCase, DynamicCase, OperatorCase
 from .quantizing import QuantizeCase
 from .report import Report, Result
+from .training import TrainingCase
 
 # Kinds of cases, and which part of all cases each one gets.
 KINDS = {
     OperatorCase.KIND: (OperatorCase, 44),
     DynamicCase.KIND: (DynamicCase, 10),
     AddCase.KIND: (AddCase, 4),
-    ModuleCase.KIND: (ModuleCase, 12),
+    ModuleCase.KIND: (ModuleCase, 10),
     ConversionCase.KIND: (ConversionCase, 10),
-    QuantizeCase.KIND: (QuantizeCase, 8),
+    QuantizeCase.KIND: (QuantizeCase, 6),
     ObserverCase.KIND: (ObserverCase, 8),
     PresetCase.KIND: (PresetCase, 4),
     FakeQuantizeCase.KIND: (FakeQuantizeCase, 4),
+    TrainingCase.KIND: (TrainingCase, 4),
 }
 
 
