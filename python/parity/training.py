@@ -97,6 +97,8 @@ class TrainingCase(ConversionCase):
         theirs.train()
         ours.train()
         theirs.qconfig, ours.qconfig = preset(tq, self.preset), preset(qconv, self.preset)
+        if self.after:
+            theirs[0].qconfig = theirs.qconfig  # where PyTorch looks (docs/differences.md, Modules)
         theirs = getattr(package, name).from_float(theirs)
         ours = getattr(our_package, name).from_float(ours)
         theirs.activation_post_process = theirs.qconfig.activation()
