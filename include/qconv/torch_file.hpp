@@ -20,10 +20,10 @@
 
 /// PyTorch's own files (.pt, .pth), read and written without PyTorch. docs/formats.md lists what is read.
 ///
-/// Reading runs no code: a class or function that the file names stays a name, and one that is not among
-/// PyTorch's network classes is a FileError that says which. Whatever the file claims, memory stays within
-/// its size, or, when it is compressed, 256 MiB plus 100 times its size. Everything throws FileError, one
-/// line that begins with the file's name, for what it cannot read.
+/// Reading runs no code: a class or function that the file names stays a name, and one that PyTorch's own
+/// networks do not have is a FileError that says which. Whatever the file claims, memory stays in proportion
+/// to its size; tensors of a compressed one take at most 256 MiB plus 100 times its size. Everything throws
+/// FileError, one line that begins with the file's name, for what it cannot read.
 namespace qconv {
 
 struct TorchLoadOptions {
@@ -80,7 +80,8 @@ QCONV_API TorchFile decode_torch_file(std::span<const std::byte> bytes, std::str
 /// The tensors of a file by name. A module, also a TorchScript one, gives what its state_dict() would:
 /// "conv1.weight", "conv1.bias", "conv1.scale", "conv1.zero_point". Of anything else,
 /// - keys of nested dicts and places in lists are joined by dots: {"model": {"fc.weight": t}} is
-///   "model.fc.weight"; a tensor that is the whole file is called "tensor";
+///   "model.fc.weight"; a key that is neither text nor integer is its place, "<0>"; a tensor that is the
+///   whole file is called "tensor";
 /// - None is an undefined tensor; a number is a 0-d tensor (int64, float64, a bool uint8), and a list of
 ///   numbers alone a 1-d one; other objects are left out (and are in TorchFile::texts);
 /// - the packed pair "fc._packed_params._packed_params" of a quantized Linear becomes "fc.weight" and

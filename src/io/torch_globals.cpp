@@ -21,6 +21,7 @@ constexpr auto kPrefixes = std::to_array<std::string_view>({
     "torch.nn.intrinsic.",
     "torch.nn.modules.",
     "torch.nn.qat.",
+    "torch.nn.quantizable.",
     "torch.nn.quantized.",
     "torch.quantization.",
 });

@@ -4,7 +4,8 @@
 Run with PyTorch installed (tests/io/torch/expected.json says which version made what is committed); the tests need
 only the files. What today's PyTorch no longer writes is made from what it does write: the class paths and the
 record order of older versions by rewriting the archive, packed parameters of versions 1 and 3 as plain tuples,
-which is what their __setstate__ takes, and big-endian files by swapping the bytes of the storages.
+which is what their __setstate__ takes, and big-endian files by swapping the bytes of the storages. Networks that
+prepare made cannot be pickled with the qconfig that it leaves in them, so they are saved without.
 """
 
 import io
