@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes tests/io/torch: small files that PyTorch wrote, and expected.json, what PyTorch itself says is in them.
 
-Run with PyTorch installed (tests/io/torch/expected.json says which version made what is committed); the tests need
-only the files. What today's PyTorch no longer writes is made from what it does write: the class paths and the
+Run with PyTorch installed (expected.json says which version made what is committed); the tests need only the files.
+PyTorch 1.13, such as Debian 12's python3-torch, makes tests/io/torch1 instead. What today's PyTorch no longer writes is made from what it does write: the class paths and the
 record order of older versions by rewriting the archive, packed parameters of versions 1 and 3 as plain tuples,
 which is what their __setstate__ takes, and big-endian files by swapping the bytes of the storages. Networks that
 prepare made cannot be pickled with the qconfig that it leaves in them, so they are saved without.
@@ -16,12 +16,17 @@ import zipfile
 from collections import Counter, OrderedDict
 
 import torch
-import torch.ao.nn.intrinsic.quantized as nniq
 import torch.ao.nn.quantized as nnq
 import torch.ao.nn.quantized.dynamic as nnqd
 from torch import nn
 
-OUT = pathlib.Path(__file__).parent / "torch"
+try:
+    import torch.ao.nn.intrinsic.quantized as nniq
+except ModuleNotFoundError:  # before PyTorch 2
+    import torch.nn.intrinsic.quantized as nniq
+
+OLD = torch.__version__.startswith("1.")
+OUT = pathlib.Path(__file__).parent / ("torch1" if OLD else "torch")
 EXPECTED = {"torch": torch.__version__, "files": {}}
 
 
@@ -62,9 +67,9 @@ def describe(tensor):
             result["scales"] = [tensor.q_scale()]
             result["zero_points"] = [tensor.q_zero_point()]
         return result
-    read_as = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.int16: torch.int32,
-               torch.uint16: torch.int32, torch.uint32: torch.int64, torch.bool: torch.uint8}
-    wide = tensor.to(read_as.get(tensor.dtype, tensor.dtype))
+    read_as = {"torch.float16": torch.float32, "torch.bfloat16": torch.float32, "torch.int16": torch.int32,
+               "torch.uint16": torch.int32, "torch.uint32": torch.int64, "torch.bool": torch.uint8}
+    wide = tensor.to(read_as.get(str(tensor.dtype), tensor.dtype))
     result["dtype"] = str(wide.dtype)[6:]
     # JSON has no infinity.
     result["values"] = ["inf" if v == float("inf") else v for v in wide.flatten().tolist()]
@@ -388,12 +393,29 @@ def packed_parameters():
     expect("packed_v1.pt", "values", [e for e in state if not e[0].startswith("transpose")], packed=expected[:2])
 
 
-def main():
-    warnings.filterwarnings("ignore")
-    torch.backends.quantized.engine = "fbgemm"
-    OUT.mkdir(exist_ok=True)
-    for old in OUT.iterdir():
-        old.unlink()
+def old_version():
+    """What PyTorch 1.13, the last with the old records and without FBGEMM in Debian, writes of the same things."""
+    modules = nn.ModuleDict({
+        "conv1d": filled(nnq.Conv1d(2, 3, 3, stride=2, padding=1)),
+        "conv2d": filled(nnq.Conv2d(2, 4, (3, 1), padding=(1, 0), groups=2), axis=0, bias=False),
+        "conv_transpose2d": filled(nnq.ConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1)),
+        "conv_relu2d": filled(nniq.ConvReLU2d(2, 3, 3), axis=0),
+        "dynamic_conv2d": filled(nnqd.Conv2d(2, 3, 3)),
+    })
+    save_module("classes.pt", modules)
+    networks()
+    fx_network()
+    checkpoint()
+    w, b = qweight(4, 2, 3, 3), ramp(4, step=3).float() / 8
+    packed = torch.ops.quantized.conv2d_prepack(w, b, [2, 1], [1, 0], [1, 1], 1)
+    row = {"name": "conv", "weight": {k: v for k, v in describe(w).items() if k != "strides"}, "bias": describe(b),
+           "stride": [2, 1], "padding": [1, 0], "dilation": [1, 1], "output_padding": [0, 0], "groups": 1,
+           "transposed": False}
+    save("packed.pt", {"conv": packed})
+    expect("packed.pt", "values", [["conv.weight", row["weight"]], ["conv.bias", row["bias"]]], packed=[row])
+
+
+def new_version():
     conv_classes()
     networks()
     fx_network()
@@ -401,6 +423,15 @@ def main():
     checkpoint()
     tensors()
     packed_parameters()
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    torch.backends.quantized.engine = "qnnpack" if OLD else "fbgemm"
+    OUT.mkdir(exist_ok=True)
+    for old in OUT.iterdir():
+        old.unlink()
+    old_version() if OLD else new_version()
     (OUT / "expected.json").write_text(json.dumps(EXPECTED, indent=None, separators=(",", ":")) + "\n")
 
 
