@@ -20,6 +20,7 @@ constexpr auto kPrefixes = std::to_array<std::string_view>({
     "torch.nn.functional.",
     "torch.nn.intrinsic.",
     "torch.nn.modules.",
+    "torch.nn.parallel.",
     "torch.nn.qat.",
     "torch.nn.quantizable.",
     "torch.nn.quantized.",
