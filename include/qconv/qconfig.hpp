@@ -34,6 +34,8 @@ QCONV_API QConfig default_qconfig();
 QCONV_API QConfig default_per_channel_qconfig();
 /// default_dynamic_quant_observer and default_weight_observer.
 QCONV_API QConfig default_dynamic_qconfig();
+/// default_dynamic_quant_observer and default_per_channel_weight_observer.
+QCONV_API QConfig per_channel_dynamic_qconfig();
 /// HistogramObserver qint8 with eps 2^-12, and weight_observer_range_neg_127_to_127.
 QCONV_API QConfig default_symmetric_qnnpack_qconfig();
 /// The same with per_channel_weight_observer_range_neg_127_to_127.

@@ -82,7 +82,8 @@ Tensor Module::observed(const Tensor& output) const {
 }
 
 void Module::refuse_inputs(std::size_t count) const {
-  throw ValueError(fmt::format("{}: forward does not take {} tensors", name(), count));
+  throw ValueError(
+      fmt::format("{}: forward does not take {} tensor{}", name(), count, count == 1 ? "" : "s"));
 }
 
 void Module::refuse_child(std::string_view child_name) const {

@@ -65,6 +65,10 @@ QConfig default_per_channel_qconfig() { return {default_observer(), default_per_
 
 QConfig default_dynamic_qconfig() { return {default_dynamic_quant_observer(), default_weight_observer()}; }
 
+QConfig per_channel_dynamic_qconfig() {
+  return {default_dynamic_quant_observer(), default_per_channel_weight_observer()};
+}
+
 QConfig default_symmetric_qnnpack_qconfig() {
   return {symmetric_qnnpack_activation(), weight_observer_range_neg_127_to_127()};
 }

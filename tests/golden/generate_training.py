@@ -1,5 +1,5 @@
 """Writes the corpus of quantization-aware training from a real PyTorch: folding, fake quantization, modules,
-whole networks. See README.md beside it.
+whole networks, dynamic modules. See README.md beside it.
 
     python tests/golden/generate_training.py [--out DIR] [--seed N]
 """
@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import torch
 
+import dynamic_modules
 import fake_quantize
 import folding
 import networks
@@ -19,6 +20,7 @@ from generate import Blob, write_json
 
 PARTS = {
     "folding": folding.cases, "fake_quantize": fake_quantize.cases, "qat": qat.cases, "networks": networks.cases,
+    "dynamic_modules": dynamic_modules.cases,
 }
 
 
