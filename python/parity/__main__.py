@@ -80,7 +80,7 @@ def main():
             f"\ntorch {about['torch']}, qconv {about['qconv']}, {about['machine']} {about['cpu_capability']}, "
             f"seed {about['seed']}: {report.cases:,} cases in {about['seconds']:.0f} s, {report.failed:,} differ"
         )
-    return 1 if report.failed else 0
+    return 130 if report.interrupted else int(report.failed > 0)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ class Report:
         self.rows = collections.defaultdict(_Row)
         self.features = collections.Counter()
         self.failures = []
+        self.interrupted = False
 
     def add(self, case, result):
         row = self.rows[case.group()]

@@ -1,5 +1,7 @@
 """Draws cases, runs them and sums up what they found."""
 
+import dataclasses
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -75,15 +77,16 @@ class _Progress:
     """Cases done, rate and time left, on a terminal; nothing in a pipe."""
 
     def __init__(self, count):
-        self.count, self.start, self.shown = count, time.monotonic(), 0.0
+        self.count, self.start, self.shown = count, None, 0.0
         self.wanted = sys.stderr.isatty()
 
     def update(self, done, failed):
         now = time.monotonic()
+        self.start = self.start or now  # of the first result: starting the processes is not what the others will take
         if not self.wanted or (now - self.shown < 0.2 and done < self.count):
             return
         self.shown = now
-        rate = done / max(now - self.start, 1e-9)
+        rate = done / max(now - self.start, 0.01)
         left = (self.count - done) / rate
         sys.stderr.write(
             f"\r\033[K{done:,} of {self.count:,} cases, {rate:.0f}/s, {left // 60:.0f}:{left % 60:02.0f} left, "
@@ -97,10 +100,26 @@ class _Progress:
             sys.stderr.flush()
 
 
-def _work(connection, seed, cases):
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The cases of one of several processes, less those that are done."""
+
+    count: int
+    kinds: tuple
+    job: int
+    jobs: int
+    done: int = 0
+
+    def cases(self):
+        """(kind, number) of each."""
+        return itertools.islice(plan(self.count, self.kinds), self.job + self.done * self.jobs, None, self.jobs)
+
+
+def _work(connection, seed, share):
     """A process: draws, announces and runs cases, and sends what each of them found."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
     torch.set_num_threads(1)  # the order of torch.sum, on which the histogram's search depends
-    for kind, number in cases:
+    for kind, number in share.cases():
         case = draw(kind, seed, number)
         connection.send(case)
         connection.send(run_case(case))
@@ -108,17 +127,17 @@ def _work(connection, seed, cases):
 
 
 class _Worker:
-    """One process and the cases that are left to it. When PyTorch brings it down, the case is told and another goes on."""
+    """One process and its share. When PyTorch brings it down, the case is told and another goes on."""
 
-    def __init__(self, seed, cases):
-        self.seed, self.cases = seed, cases
+    def __init__(self, seed, share):
+        self.seed, self.share = seed, share
         self._start()
 
     def _start(self):
         self.case, self.begun = None, 0
         self.connection, theirs = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("spawn")
-        self.process = context.Process(target=_work, args=(theirs, self.seed, self.cases), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, self.seed, self.share), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -141,7 +160,7 @@ class _Worker:
         if self.begun == 0:
             raise RuntimeError(f"parity: a process ended with status {self.process.exitcode} before its first case")
         case, result = self.case, Result()
-        self.cases = self.cases[self.begun :]
+        self.share = dataclasses.replace(self.share, done=self.share.done + self.begun)
         exitcode = self.process.exitcode
         self._start()
         if case is None:
@@ -151,29 +170,36 @@ class _Worker:
 
 
 def run(count, seed, kinds, jobs, on_failure):
-    """Runs `count` cases of these kinds in `jobs` processes. on_failure(line, problems) is called at once for each that fails."""
+    """Runs `count` cases of these kinds in `jobs` processes. on_failure(line, problems) is called at once for each that fails.
+
+    On an interrupt from the keyboard, the report is of what was done so far.
+    """
     # Several processes at once leave no processor to a second thread.
     os.environ.setdefault("QCONV_NUM_THREADS", "1")
-    cases = list(plan(count, kinds))
     report, progress = Report(), _Progress(count)
-    jobs = min(jobs, count)
-    workers = {}
-    for job in range(jobs):
-        worker = _Worker(seed, cases[job::jobs])
-        workers[worker.connection] = worker
-    while workers:
-        for connection in multiprocessing.connection.wait(list(workers)):
-            worker = workers.pop(connection)
-            found = worker.receive()
-            if found is not False:
-                workers[worker.connection] = worker
-            if not found:
-                continue
-            case, result = found
-            report.add(case, result)
-            if result.problems:
-                progress.clear()
-                on_failure(case.line(), result.problems)
-            progress.update(report.cases, report.failed)
+    started, workers = [], {}
+    try:
+        for job in range(min(jobs, count)):
+            started.append(_Worker(seed, Share(count, tuple(kinds), job, min(jobs, count))))
+        workers.update((worker.connection, worker) for worker in started)
+        while workers:
+            for connection in multiprocessing.connection.wait(list(workers)):
+                worker = workers.pop(connection)
+                found = worker.receive()
+                if found is not False:
+                    workers[worker.connection] = worker
+                if not found:
+                    continue
+                case, result = found
+                report.add(case, result)
+                if result.problems:
+                    progress.clear()
+                    on_failure(case.line(), result.problems)
+                progress.update(report.cases, report.failed)
+    except KeyboardInterrupt:
+        report.interrupted = True
+        for worker in started:
+            worker.process.terminate()
+            worker.process.join()
     progress.clear()
     return report
