@@ -17,8 +17,9 @@ from .report import SHOWN
 
 def _arguments():
     parser = argparse.ArgumentParser(
-        prog="parity", description="Compares qconv with the PyTorch that is installed, byte by byte, on random cases. "
-        "Exit status 1 when anything differs."
+        prog="parity",
+        description="Compares qconv with the PyTorch that is installed, byte by byte, on random cases. Exit status 1 when "
+        "anything differs.",
     )
     parser.add_argument("--count", type=int, default=30_000, help="how many cases (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the cases (default: %(default)s)")
@@ -52,6 +53,8 @@ def _run_one(line):
 
 def main():
     arguments, kinds = _arguments()
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        sys.exit(f"parity: torch {torch.__version__} has no engine fbgemm, which qconv is compared with; use one for x86-64")
     if arguments.case is not None:
         return _run_one(arguments.case)
     about = {

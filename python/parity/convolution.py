@@ -121,11 +121,13 @@ class Convolution(Case):
     def may_saturate(self):
         """Whether PyTorch's kernel adds pairs of products in int16 (docs/differences.md, Arithmetic): then inputs have 7 bits.
 
-        All of FBGEMM's kernels without VNNI, and its depthwise and direct kernels anywhere.
+        All of FBGEMM's and oneDNN's without VNNI, and FBGEMM's depthwise and direct kernels anywhere.
         """
-        if self.engine not in ("fbgemm", "x86"):
+        if self.engine == "qnnpack":
             return False
-        return not has_vnni() or self.is_fbgemm_depthwise() or self.is_fbgemm_direct()
+        if runs_on_onednn(self) or not has_vnni():
+            return not has_vnni()
+        return self.is_fbgemm_depthwise() or self.is_fbgemm_direct()
 
     def is_fbgemm_depthwise(self):
         """FBGEMM's own kernels for depthwise convolutions."""
