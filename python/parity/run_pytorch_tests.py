@@ -54,7 +54,8 @@ def _outcome(test):
         return "skipped", result.skipped[0][1]
     if result.wasSuccessful():
         return "passed", ""
-    lines = [line for line in (result.failures + result.errors)[0][1].splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    traceback = (result.failures + result.errors)[0][1]
+    lines = [line for line in traceback.splitlines() if re.match(r"[A-Za-z_][\w.]*: ", line)]
     return "failed", lines[-1] if lines else "?"
 
 
