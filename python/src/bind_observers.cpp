@@ -274,6 +274,7 @@ void bind_qconfigs(nb::module_& m) {
   m.attr("default_per_channel_symmetric_qnnpack_qat_qconfig") =
       nb::cast(default_per_channel_symmetric_qnnpack_qat_qconfig());
   m.attr("default_dynamic_qconfig") = nb::cast(default_dynamic_qconfig());
+  m.attr("per_channel_dynamic_qconfig") = nb::cast(per_channel_dynamic_qconfig());
   m.attr("default_symmetric_qnnpack_qconfig") = nb::cast(default_symmetric_qnnpack_qconfig());
   m.attr("default_per_channel_symmetric_qnnpack_qconfig") =
       nb::cast(default_per_channel_symmetric_qnnpack_qconfig());
