@@ -52,10 +52,6 @@ constexpr auto kClasses = std::to_array<ConvClass>({
     conv_class<nniq::ConvAddReLU2d>(),
 });
 
-bool same_kind(const nn::ConvKind& a, const nn::ConvKind& b) {
-  return a.ndim == b.ndim && a.transposed == b.transposed && a.post_op == b.post_op && a.dynamic == b.dynamic;
-}
-
 // Reads the fields of one tuple, in the name of the module that it is the state of.
 class Fields {
  public:
@@ -273,8 +269,8 @@ TorchPackedParams read_packed_state(const Pickle& pickle, const PickleValue& sta
 }
 
 std::unique_ptr<nn::Module> TorchConvolution::make() const {
-  const auto known = std::find_if(kClasses.begin(), kClasses.end(),
-                                  [&](const ConvClass& row) { return same_kind(row.kind, kind); });
+  const auto known =
+      std::find_if(kClasses.begin(), kClasses.end(), [&](const ConvClass& row) { return row.kind == kind; });
   check<TypeError>(known != kClasses.end(), "{}: there is no quantized module {}", name, kind.name());
   return known->make(state);
 }

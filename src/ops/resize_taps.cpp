@@ -169,8 +169,8 @@ std::array<ResizeAxis, 3> resize_axes(std::string_view who, const Volume& input,
     out[d] = resize.size ? size[d] : static_cast<std::int64_t>(scaled);
     check(out[d] >= 1 || input.batch == 0, "{}: an output of spatial size {} (from {}) is empty", who, out[d],
           in);
-    check(out[d] <= std::numeric_limits<std::int32_t>::max(), "{}: output of spatial size {} is beyond reason",
-          who, out[d]);
+    check(out[d] <= std::numeric_limits<std::int32_t>::max(),
+          "{}: output of spatial size {} is beyond reason", who, out[d]);
     check(in >= 1 || input.batch == 0, "{}: input of spatial size {} has nothing to resize", who, in);
   }
   const bool empty = input.batch == 0 || input.channels == 0;

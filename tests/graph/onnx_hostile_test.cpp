@@ -263,8 +263,9 @@ TEST(HostileOnnx, HugeSizesOfNothing) {
   ModelBuilder::text(b.node("Resize", {"x", "", "scales"}, "y"), "mode", "cubic");
   b.output("y");
   const Network network = b.load();
-  const std::size_t largest = testing_io::largest_allocation(
-      [&] { EXPECT_EQ(network.run(Tensor::zeros({1, 0, 4, 4}, float32)).numel(), 0); });
+  const std::size_t largest = testing_io::largest_allocation([&] {
+    EXPECT_EQ(network.run(Tensor::zeros({1, 0, 4, 4}, float32)).numel(), 0);
+  });
   EXPECT_LT(largest, kSmall);
 }
 
