@@ -20,6 +20,9 @@ class QCONV_API ThreadPool {
 
 /// Threads that operators use from now on in this process. The default is QCONV_NUM_THREADS, else the number
 /// of cores that this process may run on. Throws ValueError below 1.
+///
+/// A forked child begins without threads and starts as many of its own at its first use; a pool of the
+/// caller's stays behind in the parent.
 QCONV_API void set_num_threads(int count);
 QCONV_API int get_num_threads();
 

@@ -48,7 +48,8 @@ struct QCONV_API TorchConvolution {
   nn::ConvKind kind;
   nn::quantized::ConvState state;
 
-  /// The module: nn::quantized::Conv2d, nn::intrinsic::quantized::ConvReLU2d, ... by `kind`. Throws as
+  /// The module: nn::quantized::Conv2d, nn::intrinsic::quantized::ConvReLU2d, ... by `kind`. No file says
+  /// which engine's rounding its network is to have: for QNNPACK's set state.rule first. Throws as
   /// from_state.
   std::unique_ptr<nn::Module> make() const;
 };

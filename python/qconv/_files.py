@@ -33,13 +33,18 @@ def _by_suffix(table, path, verb):
         raise ValueError(f"qconv.{verb}: {os.fspath(path)!r}: expected a name that ends in {', '.join(table)}") from None
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, _qconv.Tensor | None]:
+def load(path: str | os.PathLike[str], *, safe_globals: Iterable[str] = ()) -> dict[str, _qconv.Tensor | None]:
     """The tensors of a file by name: a dict of Tensor, None where the file has None.
+
+    safe_globals: for .pt and .pth, the full names of classes that are not PyTorch's own; see load_torch.
 
     The name decides how it is read. FileError, one line that begins with the file's name, for anything that cannot be
     trusted; ValueError for another ending.
     """
-    return _by_suffix(_LOADERS, path, "load")(path)
+    loader = _by_suffix(_LOADERS, path, "load")
+    if loader is _qconv.load_torch:
+        return loader(path, safe_globals=list(safe_globals))
+    return loader(path)
 
 
 def save(state_dict: dict[str, Any], path: str | os.PathLike[str]) -> None:

@@ -40,13 +40,18 @@ def from_torch(tensor: torch.Tensor) -> _qconv.Tensor:
     if dtype is None:
         raise TypeError(f"from_torch: the tensor has dtype {tensor.dtype}, expected one of {', '.join(_NAMES)}")
     scales, zero_points, axis = (), (), -1
-    if tensor.is_quantized:
-        if tensor.qscheme() == torch.per_tensor_affine:
-            scales, zero_points = (tensor.q_scale(),), (tensor.q_zero_point(),)
-        else:
-            scales = tensor.q_per_channel_scales().tolist()
-            zero_points = tensor.q_per_channel_zero_points().tolist()
-            axis = tensor.q_per_channel_axis()
+    if not tensor.is_quantized:
+        tensor = tensor.resolve_neg()
+    elif tensor.qscheme() == torch.per_tensor_affine:
+        scales, zero_points = (tensor.q_scale(),), (tensor.q_zero_point(),)
+    elif tensor.qscheme() == torch.per_channel_affine:
+        scales = tensor.q_per_channel_scales().tolist()
+        zero_points = tensor.q_per_channel_zero_points().tolist()
+        axis = tensor.q_per_channel_axis()
+    else:
+        raise TypeError(
+            f"from_torch: the tensor has scheme {tensor.qscheme()}, expected per_tensor_affine or per_channel_affine"
+        )
     if tensor.numel() == 0:
         return _empty(tensor.shape, dtype, scales, zero_points, axis)
     return _qconv.Tensor._from_memory(

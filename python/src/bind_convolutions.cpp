@@ -46,11 +46,12 @@ void bind_fused(nb::module_& m, const char* name) {
       cls.def(
           method,
           [](const C& c, const Tensor& input, const Tensor& extra) { return c.forward(input, extra); },
-          arg("input"), arg("extra"), release_gil());
+          arg("input"), arg("extra"), release_gil(),
+          "float32; `extra` has the sizes of the convolution's output.");
     } else {
       cls.def(
           method, [](const C& c, const Tensor& input) { return c.forward(input); }, arg("input"),
-          release_gil());
+          release_gil(), "float32 (N, C, spatial...) in and out.");
     }
   }
 }
@@ -99,20 +100,25 @@ void bind_reference(nb::module_& m, const char* name) {
            arg("weight_qparams") = WeightQParams{})
       .def_static(
           "from_float", [](const Float& conv, const WeightQParams& how) { return C::from_float(conv, how); },
-          arg("float_conv"), arg("weight_qparams"));
+          arg("float_conv"), arg("weight_qparams"), "Copies weight and bias.");
 }
 
 // Quantized modules.
 
+// PyTorch's fifteen fields, and a sixteenth where the rounding is not FBGEMM's.
 nb::tuple state_tuple(const nn::quantized::ConvState& s) {
-  return nb::make_tuple(s.in_channels, s.out_channels, tuple_of(s.kernel_size), tuple_of(s.stride),
-                        tuple_of(s.padding), tuple_of(s.dilation), s.transposed, tuple_of(s.output_padding),
-                        s.groups, std::string(to_string(s.padding_mode)), s.weight, s.bias, s.scale,
-                        s.zero_point, s.training);
+  nb::tuple fields = nb::make_tuple(
+      s.in_channels, s.out_channels, tuple_of(s.kernel_size), tuple_of(s.stride), tuple_of(s.padding),
+      tuple_of(s.dilation), s.transposed, tuple_of(s.output_padding), s.groups,
+      std::string(to_string(s.padding_mode)), s.weight, s.bias, s.scale, s.zero_point, s.training);
+  if (s.rule == RequantRule::fbgemm) return fields;
+  return nb::tuple(fields + nb::make_tuple("qnnpack"));
 }
 
 nn::quantized::ConvState state_of(const nb::tuple& t) {
-  if (t.size() != 15) throw ValueError("setstate: got " + std::to_string(t.size()) + " values, expected 15");
+  if (t.size() != 15 && t.size() != 16) {
+    throw ValueError("setstate: got " + std::to_string(t.size()) + " values, expected 15, or 16 with a rule");
+  }
   nn::quantized::ConvState s;
   const auto list = [&](std::size_t i) { return nb::cast<std::vector<std::int64_t>>(t[i]); };
   s.in_channels = nb::cast<std::int64_t>(t[0]);
@@ -130,6 +136,7 @@ nn::quantized::ConvState state_of(const nb::tuple& t) {
   s.scale = nb::cast<double>(t[12]);
   s.zero_point = nb::cast<std::int64_t>(t[13]);
   s.training = nb::cast<bool>(t[14]);
+  if (t.size() == 16) s.rule = parse_rule(nb::cast<std::string>(t[15]));
   return s;
 }
 
@@ -144,12 +151,18 @@ void bind_quantized_base(nb::module_& m) {
       .def_rw("zero_point", &Base::zero_point, "Of the output.")
       .def(
           "set_weight_bias",
-          [](Base& self, const Tensor& weight, const std::optional<Tensor>& bias, const std::string& rule) {
-            self.set_weight_bias(weight, bias, parse_rule(rule));
+          [](Base& self, const Tensor& weight, const std::optional<Tensor>& bias,
+             const std::optional<std::string>& rule) {
+            if (rule) {
+              self.set_weight_bias(weight, bias, parse_rule(*rule));
+            } else {
+              self.set_weight_bias(weight, bias);
+            }
           },
-          arg("w"), arg("b").none(), nb::kw_only(), arg("rule") = "fbgemm", release_gil(),
+          arg("w"), arg("b").none(), nb::kw_only(), arg("rule").none() = nb::none(), release_gil(),
           "Packs a qint8 weight and a float32 bias, or None. rule: 'fbgemm' or 'qnnpack', whose rounding to "
-          "follow, now and after load_state_dict. ValueError or TypeError in the module's name.")
+          "follow from now on; None: as before, at first FBGEMM's. ValueError or TypeError in the module's "
+          "name.")
       .def("weight", &Base::weight, "A copy of the qint8 weight.")
       .def("bias", &Base::bias, "A copy of the float32 bias, or None.")
       .def("_weight_bias", [](const Base& self) { return self.packed_params()->unpack(); })
@@ -187,21 +200,31 @@ void bind_quantized(nb::module_& m, const char* name) {
         arg("use_precomputed_fake_quant") = false, release_gil());
   }
   if constexpr (!kind.dynamic) {
-    cls.def_static("from_reference", &C::from_reference, arg("ref_qconv"), arg("output_scale"),
-                   arg("output_zero_point"), release_gil());
+    cls.def_static(
+        "from_reference", &C::from_reference, arg("ref_qconv"), arg("output_scale"), arg("output_zero_point"),
+        release_gil(),
+        "From a reference module of qint8 weights (TypeError for others) and the output\'s parameters.");
   }
   for (const char* method : {"forward", "__call__"}) {
     if constexpr (kind.dynamic) {
       cls.def(
           method, [](const C& c, const Tensor& x, bool reduce_range) { return c.forward(x, reduce_range); },
-          arg("input"), arg("reduce_range") = true, release_gil());
+          arg("input"), arg("reduce_range") = true, release_gil(),
+          "float32 in and out; quantized in between over the input's own range (0..127 with reduce_range).");
     } else if constexpr (has_add(kind.post_op)) {
       cls.def(
           method, [](const C& c, const Tensor& x, const Tensor& extra) { return c.forward(x, extra); },
-          arg("input"), arg("extra_input"), release_gil());
+          arg("input"), arg("extra_input"), release_gil(),
+          "Convolves a quantized (N, C, H, W) tensor, adds extra_input, of the output's sizes, dtype and "
+          "kind, and rounds "
+          "once. ValueError or TypeError in the module's name.");
     } else {
       cls.def(
-          method, [](const C& c, const Tensor& x) { return c.forward(x); }, arg("input"), release_gil());
+          method, [](const C& c, const Tensor& x) { return c.forward(x); }, arg("input"), release_gil(),
+          "Convolves a quantized tensor (N, C, spatial...), quint8 or qint8, per tensor. The result has its "
+          "dtype and the "
+          "module's scale and zero_point, and lies channels-last in memory. ValueError or TypeError in the "
+          "module's name.");
     }
   }
 }

@@ -1,7 +1,6 @@
 // Files in and out, and what the process runs on.
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/map.h>
-#include <nanobind/stl/unique_ptr.h>
 
 #include "casts.hpp"
 
@@ -29,18 +28,29 @@ void bind_files(nb::module_& m) {
         "The tensors of a .safetensors file by name; quantized ones have their parameters. FileError for "
         "anything that "
         "cannot be trusted.");
-  m.def("load_safetensors_metadata", &load_safetensors_metadata, arg("path"), release_gil());
-  m.def("save_safetensors", &save_safetensors, arg("state_dict"), arg("path"), arg("metadata") = Metadata{},
-        release_gil(), "Writes a dict of tensors, atomically.");
-  m.def("load_npy", &load_npy, arg("path"), release_gil());
-  m.def("save_npy", &save_npy, arg("tensor"), arg("path"), release_gil());
+  m.def("load_safetensors_metadata", &load_safetensors_metadata, arg("path"), release_gil(),
+        "The texts stored beside the tensors, by key.");
   m.def(
-      "load_npz", [](const Path& path) { return dict_of(load_npz(path)); }, arg("path"));
+      "save_safetensors",
+      [](const nb::dict& state, const Path& path, const Metadata& metadata) {
+        const StateDict tensors = state_of_dict(state, "save_safetensors");
+        const nb::gil_scoped_release nogil;
+        save_safetensors(tensors, path, metadata);
+      },
+      arg("state_dict"), arg("path"), arg("metadata") = Metadata{}, "Writes a dict of tensors, atomically.");
+  m.def("load_npy", &load_npy, arg("path"), release_gil(), "The array of a .npy file.");
+  m.def("save_npy", &save_npy, arg("tensor"), arg("path"), release_gil(),
+        "Writes a .npy file, atomically; TypeError for a quantized tensor.");
+  m.def(
+      "load_npz", [](const Path& path) { return dict_of(load_npz(path)); }, arg("path"),
+      "The arrays of a .npz file by name.");
   m.def(
       "save_npz", [](const nb::dict& arrays, const Path& path) { save_npz(arrays_of(arrays), path); },
-      arg("arrays"), arg("path"));
+      arg("arrays"), arg("path"), "Writes a dict of arrays as .npz, atomically.");
   m.def("load_image", &load_image, arg("path"), release_gil(), "A PNG or JPEG file as uint8 (1, C, H, W).");
-  m.def("save_png", &save_png, arg("image"), arg("path"), release_gil());
+  m.def(
+      "save_png", &save_png, arg("image"), arg("path"), release_gil(),
+      "Writes a uint8 image (C, H, W) or (1, C, H, W) as PNG, C 1 or 3; TypeError or ValueError for others.");
 }
 
 TorchLoadOptions options_of(std::vector<std::string> safe_globals) {
@@ -53,7 +63,17 @@ void bind_torch_files(nb::module_& m) {
       .def_ro("name", &TorchConvolution::name,
               "Where it is: 'layer1.0.conv1'; empty when it is the whole file.")
       .def_ro("class_name", &TorchConvolution::class_name, "PyTorch's class, in full.")
-      .def("make", &TorchConvolution::make, "The module: qconv.nn.quantized.Conv2d or its like.")
+      .def(
+          "make",
+          [](const TorchConvolution& c, const std::string& rule) -> std::shared_ptr<nn::Module> {
+            TorchConvolution found = c;
+            found.state.rule = parse_rule(rule);
+            return found.make();
+          },
+          arg("rule") = "fbgemm",
+          "The module: qconv.nn.quantized.Conv2d or its like. No file says whose rounding its network is to "
+          "have: for "
+          "QNNPACK's, rule='qnnpack'.")
       .def("__repr__", [](const TorchConvolution& c) { return "<" + c.name + ": " + c.class_name + ">"; });
   nb::class_<TorchPackedParams>(m, "TorchPackedParams", "A packed-parameter object of a PyTorch file.")
       .def_ro("name", &TorchPackedParams::name)
@@ -90,15 +110,30 @@ void bind_torch_files(nb::module_& m) {
       "The tensors of a .pt or .pth file by name: a state dict, a checkpoint, a whole module or TorchScript. "
       "Nested "
       "names are joined by dots; None stays None. Read as load_torch_file.");
-  m.def("save_torch", nb::overload_cast<const StateDict&, const Path&>(&save_torch), arg("state_dict"),
-        arg("path"), release_gil(),
-        "Writes a state dict that torch.load reads and load_state_dict takes, atomically.");
+  m.def(
+      "save_torch",
+      [](const nb::dict& state, const Path& path) {
+        const StateDict tensors = state_of_dict(state, "save_torch");
+        const nb::gil_scoped_release nogil;
+        save_torch(tensors, path);
+      },
+      arg("state_dict"), arg("path"),
+      "Writes a state dict that torch.load reads and load_state_dict takes, atomically.");
+  m.def(
+      "save_torch_packed",
+      [](const std::map<std::string, PackedParams>& packed, const Path& path) {
+        save_torch_packed({packed.begin(), packed.end()}, path);
+      },
+      arg("packed"), arg("path"), release_gil(),
+      "Writes a dict of PyTorch's packed-parameter objects; torch.load needs weights_only=False for them. "
+      "ValueError for "
+      "what they cannot hold: asymmetric padding, a padding mode other than zeros, values past 32767.");
 }
 
 void bind_process(nb::module_& m) {
   m.def("set_num_threads", &set_num_threads, arg("count"),
         "Threads that operators use from now on; ValueError below 1.");
-  m.def("get_num_threads", &get_num_threads);
+  m.def("get_num_threads", &get_num_threads, "Threads that operators use.");
   m.def("list_engines", &list_engines, "The engines of this build, fastest first.");
   m.def("active_engine", &active_engine, "The engine in use: QCONV_ENGINE, else the first.");
   m.def(

@@ -73,15 +73,45 @@ Tensor call(const nn::Module& self, const nb::args& args) {
 
 // A module as an attribute is a child, unless the class has a property of that name.
 void set_attribute(const nb::object& self, const nb::str& name, const nb::object& value) {
-  if (nb::isinstance<nn::Module>(value) && !nb::hasattr(self.type(), name)) {
-    auto& module = nb::cast<nn::Module&>(self);
-    const auto child = nb::cast<std::shared_ptr<nn::Module>>(value);
-    for (const nn::Module::Child& c : module.named_children()) {
-      if (c.name == name.c_str()) return module.set_submodule(c.name, child);
+  nn::Module* module = nullptr;
+  if (!nb::try_cast(self, module) || module == nullptr) {
+    throw nb::attribute_error("cannot assign attributes before qconv.nn.Module.__init__() was called");
+  }
+  const std::string key = name.c_str();
+  const bool is_module = nb::isinstance<nn::Module>(value);
+  if (!nb::hasattr(self.type(), name)) {
+    for (const nn::Module::Child& c : module->named_children()) {
+      if (c.name != key) continue;
+      if (!is_module) {
+        throw nb::type_error(("cannot assign a value that is no module to the child '" + key +
+                              "'; put a qconv.nn.Identity there to take it away")
+                                 .c_str());
+      }
+      return module->set_submodule(key, nb::cast<std::shared_ptr<nn::Module>>(value));
     }
-    return module.register_module(name.c_str(), child);
+    if (is_module) {
+      // What was there before, a None, would be found first.
+      if (nb::hasattr(self, "__dict__")) self.attr("__dict__").attr("pop")(name, nb::none());
+      return module->register_module(key, nb::cast<std::shared_ptr<nn::Module>>(value));
+    }
   }
   if (PyObject_GenericSetAttr(self.ptr(), name.ptr(), value.ptr()) != 0) throw nb::python_error();
+}
+
+// Everything from this module down, itself first, as PyTorch's modules().
+nb::list modules_of(const nb::object& self) {
+  nb::list result;
+  result.append(self);
+  for (const auto& [path, module] : nb::cast<nn::Module&>(self).named_modules())
+    result.append(nb::cast(module));
+  return result;
+}
+
+nb::object apply(const nb::object& self, const nb::callable& function) {
+  nb::list modules = modules_of(self);
+  modules.reverse();  // children before the modules that hold them
+  for (const nb::handle module : modules) function(module);
+  return self;
 }
 
 std::shared_ptr<nn::Module> get_attribute(const nn::Module& self, const std::string& name) {
@@ -112,7 +142,7 @@ void bind_base(nb::module_& m) {
       .def_ro("missing_keys", &nn::LoadResult::missing_keys)
       .def_ro("unexpected_keys", &nn::LoadResult::unexpected_keys)
       .def_ro("mismatched", &nn::LoadResult::mismatched)
-      .def("ok", &nn::LoadResult::ok)
+      .def("ok", &nn::LoadResult::ok, "Whether there was none.")
       .def("__repr__", [](const nn::LoadResult& r) {
         return r.ok() ? "<All keys matched successfully>" : r.to_string();
       });
@@ -126,8 +156,9 @@ void bind_base(nb::module_& m) {
            "The tensors of the module and all below it by name, copied; None where PyTorch has None.")
       .def(
           "load_state_dict",
-          [](nn::Module& self, const StateDict& state, bool strict, const std::string& prefix) {
-            return self.load_state_dict(state, prefix, strict);
+          [](nn::Module& self, const nb::dict& state, bool strict, const std::string& prefix) {
+            return self.load_state_dict(state_of_dict(state, self.name() + ".load_state_dict"), prefix,
+                                        strict);
           },
           arg("state_dict"), arg("strict") = true, nb::kw_only(), arg("prefix") = "",
           "Takes the tensors named prefix + key. With `strict`, anything missing, unexpected or unusable is "
@@ -151,6 +182,15 @@ void bind_base(nb::module_& m) {
       .def_rw("qconfig", &nn::Module::qconfig, arg("qconfig").none(), "How to quantize the module.")
       .def_rw("activation_post_process", &nn::Module::activation_post_process, arg("observer").none(),
               "Sees every output; a FakeQuantize replaces it.")
+      .def("modules", &modules_of, "The module itself and everything below it.")
+      .def("children",
+           [](const nn::Module& self) {
+             nb::list result;
+             for (const nn::Module::Child& c : self.named_children()) result.append(nb::cast(c.module));
+             return result;
+           })
+      .def("apply", &apply, arg("fn"),
+           "Calls fn(module) for everything below, then for this module; returns it.")
       .def(
           "register_module",
           [](nn::Module& self, std::string name, std::shared_ptr<nn::Module> module) {
@@ -163,10 +203,12 @@ void bind_base(nb::module_& m) {
           "Everything below this module, by path.")
       .def("get_submodule", &nn::Module::get_submodule, arg("target"),
            "The module at that path; ValueError when there is none.")
-      .def("set_submodule", &nn::Module::set_submodule, arg("target"), arg("module"))
-      .def("extra_repr", &nn::Module::extra_repr)
+      .def("set_submodule", &nn::Module::set_submodule, arg("target"), arg("module"),
+           "Puts another module at that path.")
+      .def("extra_repr", &nn::Module::extra_repr,
+           "The attributes that PyTorch prints between the parentheses.")
       .def("_get_name", &nn::Module::name)
-      .def("__setattr__", &set_attribute)
+      .def("__setattr__", &set_attribute, arg("name"), arg("value").none())
       .def("__getattr__", &get_attribute)
       .def("__deepcopy__", &deep_copy, arg("memo"))
       .def("__repr__", &nn::Module::to_string);
@@ -174,7 +216,8 @@ void bind_base(nb::module_& m) {
 
 template <class M>
 nb::class_<M, nn::Module> bind_simple(nb::module_& m, const char* name, const char* doc) {
-  return nb::class_<M, nn::Module>(m, name, doc).def("forward", &M::forward, arg("input"), release_gil());
+  return nb::class_<M, nn::Module>(m, name, doc)
+      .def("forward", &M::forward, arg("input"), release_gil(), doc);
 }
 
 void bind_containers(nb::module_& m) {
@@ -210,31 +253,34 @@ void bind_functional(nb::module_& m) {
   bind_simple<Quantize>(m, "Quantize", "float32 in, quantized out.")
       .def(nb::init<double, std::int64_t, DType>(), arg("scale"), arg("zero_point"), arg("dtype"))
       .def_static(
-          "from_float", [](const nn::QuantStub& stub) { return Quantize::from_float(stub); }, arg("mod"))
+          "from_float", [](const nn::QuantStub& stub) { return Quantize::from_float(stub); }, arg("mod"),
+          "What convert puts in the place of the module.")
       .def_ro("scale", &Quantize::scale)
       .def_ro("zero_point", &Quantize::zero_point)
       .def_ro("dtype", &Quantize::dtype);
   bind_simple<DeQuantize>(m, "DeQuantize", "Quantized in, float32 out.")
       .def(nb::init<>())
       .def_static(
-          "from_float", [](const nn::DeQuantStub& stub) { return DeQuantize::from_float(stub); }, arg("mod"));
+          "from_float", [](const nn::DeQuantStub& stub) { return DeQuantize::from_float(stub); }, arg("mod"),
+          "What convert puts in the place of the module.");
   nb::class_<Functional, nn::Module>(
       m, "Functional", "Sums and concatenations as a module, so that their output has parameters.")
-      .def("add", &Functional::add, arg("a"), arg("b"), release_gil())
-      .def("add_relu", &Functional::add_relu, arg("a"), arg("b"), release_gil())
+      .def("add", &Functional::add, arg("a"), arg("b"), release_gil(), "a + b.")
+      .def("add_relu", &Functional::add_relu, arg("a"), arg("b"), release_gil(), "max(a + b, 0).")
       .def(
           "cat",
           [](const Functional& f, const std::vector<Tensor>& tensors, int dim) {
             return f.cat(tensors, dim);
           },
-          arg("tensors"), arg("dim") = 0, release_gil());
+          arg("tensors"), arg("dim") = 0, release_gil(), "The tensors one after the other.");
   nb::class_<FloatFunctional, Functional>(m, "FloatFunctional",
                                           "On float32 tensors, observed; becomes QFunctional.")
       .def(nb::init<>());
   nb::class_<QFunctional, Functional>(m, "QFunctional", "On quantized tensors.")
       .def(nb::init<>())
       .def_static(
-          "from_float", [](const FloatFunctional& f) { return QFunctional::from_float(f); }, arg("mod"))
+          "from_float", [](const FloatFunctional& f) { return QFunctional::from_float(f); }, arg("mod"),
+          "What convert puts in the place of the module.")
       .def_rw("scale", &QFunctional::scale)
       .def_rw("zero_point", &QFunctional::zero_point);
 }

@@ -132,12 +132,15 @@ void bind_network(nb::module_& m) {
           [](const nb::bytes& bytes, const std::string& name) {
             return Network::from_onnx(std::as_bytes(std::span(bytes.c_str(), bytes.size())), name);
           },
-          arg("bytes"), arg("name") = "model")
-      .def("to_onnx",
-           [](const Network& n) {
-             const std::string bytes = n.to_onnx();
-             return nb::bytes(bytes.data(), bytes.size());
-           })
+          arg("bytes"), arg("name") = "model",
+          "Reads ONNX from memory; `name` stands for the file in messages.")
+      .def(
+          "to_onnx",
+          [](const Network& n) {
+            const std::string bytes = n.to_onnx();
+            return nb::bytes(bytes.data(), bytes.size());
+          },
+          "The bytes that save() writes.")
       .def("save", &Network::save, arg("path"), release_gil(), "Writes ONNX, atomically.")
       .def_prop_ro("name", &Network::name)
       .def_prop_ro("inputs", &Network::inputs)

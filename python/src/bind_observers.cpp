@@ -92,10 +92,12 @@ void bind_base(nb::module_& m) {
       .def("calibrated", &Observer::calibrated, "Whether it has seen anything.")
       .def("merge", &Observer::merge, arg("other"),
            "Adds what another observer of the same class and options saw.")
-      .def("reset", &Observer::reset)
-      .def("clone", &Observer::clone)
-      .def("state_dict", &Observer::state_dict, arg("prefix") = "")
-      .def("load_state_dict", &Observer::load_state_dict, arg("state_dict"), arg("prefix") = "")
+      .def("reset", &Observer::reset, "Forgets everything.")
+      .def("clone", &Observer::clone, "One that saw the same and shares nothing.")
+      .def("state_dict", &Observer::state_dict, arg("prefix") = "", "The state under PyTorch\'s names.")
+      .def("load_state_dict", &Observer::load_state_dict, arg("state_dict"), arg("prefix") = "",
+           "Takes the entries that begin with `prefix`; ValueError or TypeError that names the entry, and "
+           "nothing has changed.")
       .def_prop_ro("dtype", &Observer::dtype)
       .def_prop_ro("qscheme", [](const Observer& o) { return std::string(to_string(o.qscheme())); })
       .def_prop_ro("quant_min", &Observer::quant_min)
@@ -156,15 +158,17 @@ void bind_classes(nb::module_& m) {
           [](double scale, std::int64_t zero_point, const nb::kwargs& kwargs) {
             return with_args<FixedQParamsObserver>(scale, zero_point, options_of(kwargs, {}));
           },
-          arg("scale"), arg("zero_point"), arg("kwargs"));
+          arg("scale"), arg("zero_point"), arg("kwargs"), "A factory of these, for QConfig.");
 }
 
 void bind_fake_quantize(nb::module_& m) {
   const auto flag = [](auto&& cls) {
-    cls.def("enable_fake_quant", &FakeQuantize::enable_fake_quant, arg("enabled") = true)
-        .def("disable_fake_quant", &FakeQuantize::disable_fake_quant)
-        .def("enable_observer", &FakeQuantize::enable_observer, arg("enabled") = true)
-        .def("disable_observer", &FakeQuantize::disable_observer)
+    cls.def("enable_fake_quant", &FakeQuantize::enable_fake_quant, arg("enabled") = true,
+            "Whether forward() quantizes.")
+        .def("disable_fake_quant", &FakeQuantize::disable_fake_quant, "forward() lets pass.")
+        .def("enable_observer", &FakeQuantize::enable_observer, arg("enabled") = true,
+             "Whether forward() observes.")
+        .def("disable_observer", &FakeQuantize::disable_observer, "forward() keeps its parameters.")
         .def_prop_ro("fake_quant_enabled", &FakeQuantize::fake_quant_enabled)
         .def_prop_ro("observer_enabled", &FakeQuantize::observer_enabled)
         .def_prop_ro(
@@ -199,9 +203,12 @@ void bind_fake_quantize(nb::module_& m) {
            [](FusedMovingAvgObsFakeQuantize* self, const nb::kwargs& kwargs) {
              new (self) FusedMovingAvgObsFakeQuantize(options_of(kwargs, {}));
            })
-      .def_static("with_args", [](const nb::kwargs& kwargs) {
-        return with_args<FusedMovingAvgObsFakeQuantize>(options_of(kwargs, {}));
-      });
+      .def_static(
+          "with_args",
+          [](const nb::kwargs& kwargs) {
+            return with_args<FusedMovingAvgObsFakeQuantize>(options_of(kwargs, {}));
+          },
+          "A factory of these, for QConfig.");
   nb::class_<FixedQParamsFakeQuantize, FakeQuantize>(m, "FixedQParamsFakeQuantize",
                                                      "FakeQuantize with parameters known beforehand.")
       .def(nb::init<const FixedQParamsObserver&>(), arg("observer"));

@@ -110,14 +110,16 @@ void bind_packed_params(nb::module_& m) {
       "any number of threads may run one at once.")
       .def(
           "unpack", [](const ConvPackedParams& p) { return p.unpack(); }, kUnpackDoc)
-      .def("weight", [](const ConvPackedParams& p) { return p.unpack().first; })
-      .def("bias", [](const ConvPackedParams& p) { return p.unpack().second; })
-      .def("stride", &ConvPackedParams::stride)
-      .def("padding", &ConvPackedParams::padding)
-      .def("output_padding", &ConvPackedParams::output_padding)
-      .def("dilation", &ConvPackedParams::dilation)
-      .def("groups", &ConvPackedParams::groups)
-      .def("transpose", &ConvPackedParams::transpose)
+      .def(
+          "weight", [](const ConvPackedParams& p) { return p.unpack().first; }, "A copy of the weight.")
+      .def(
+          "bias", [](const ConvPackedParams& p) { return p.unpack().second; }, "A copy of the bias, or None.")
+      .def("stride", &ConvPackedParams::stride, kGetterDoc)
+      .def("padding", &ConvPackedParams::padding, kGetterDoc)
+      .def("output_padding", &ConvPackedParams::output_padding, kGetterDoc)
+      .def("dilation", &ConvPackedParams::dilation, kGetterDoc)
+      .def("groups", &ConvPackedParams::groups, kGetterDoc)
+      .def("transpose", &ConvPackedParams::transpose, kGetterDoc)
       .def_prop_ro(
           "rule",
           [](const ConvPackedParams& p) { return p.rule() == RequantRule::fbgemm ? "fbgemm" : "qnnpack"; })
@@ -157,12 +159,6 @@ void bind_getters(nb::module_& m) {
 }
 
 }  // namespace
-
-RequantRule parse_rule(const std::string& name) {
-  if (name == "fbgemm") return RequantRule::fbgemm;
-  if (name == "qnnpack") return RequantRule::qnnpack;
-  throw ValueError("prepack: the rule is '" + name + "', expected 'fbgemm' or 'qnnpack'");
-}
 
 void bind_ops(nb::module_& root) {
   bind_packed_params(root);

@@ -197,8 +197,8 @@ void bind_tensor(nb::module_& m) {
             return dim ? nb::cast(t.stride(*dim)) : nb::cast(t.strides());
           },
           nb::arg("dim") = nb::none(), "Distances between neighbours, in elements.")
-      .def("dim", &Tensor::dim)
-      .def("numel", &Tensor::numel)
+      .def("dim", &Tensor::dim, "How many dimensions.")
+      .def("numel", &Tensor::numel, "How many elements.")
       .def(
           "data_ptr", [](const Tensor& t) { return reinterpret_cast<std::uintptr_t>(t.raw_data()); },
           "The address of the first element.")
@@ -207,7 +207,7 @@ void bind_tensor(nb::module_& m) {
           [](const Tensor& t, bool channels_last) {
             return t.is_contiguous(channels_last ? MemoryFormat::channels_last : MemoryFormat::contiguous);
           },
-          nb::arg("channels_last") = false)
+          nb::arg("channels_last") = false, "Whether the elements lie densely in that order of memory.")
       .def(
           "contiguous",
           [](const Tensor& t, bool channels_last) {
@@ -219,19 +219,23 @@ void bind_tensor(nb::module_& m) {
           "clone", [](const Tensor& t) { return t.clone(); }, release_gil(), "A copy that shares no memory.")
       .def("view", &Tensor::view, nb::arg("sizes"), "The same elements under other sizes; one may be -1.")
       .def("reshape", &Tensor::reshape, nb::arg("sizes"), "view() where possible, else a copy.")
-      .def("flatten", &Tensor::flatten, nb::arg("start_dim") = 0, nb::arg("end_dim") = -1)
-      .def("permute", &Tensor::permute, nb::arg("dims"))
-      .def("transpose", &Tensor::transpose, nb::arg("dim0"), nb::arg("dim1"))
-      .def("unsqueeze", &Tensor::unsqueeze, nb::arg("dim"))
-      .def("squeeze", &Tensor::squeeze, nb::arg("dim"))
-      .def("narrow", &Tensor::narrow, nb::arg("dim"), nb::arg("start"), nb::arg("length"))
-      .def("select", &Tensor::select, nb::arg("dim"), nb::arg("index"))
+      .def("flatten", &Tensor::flatten, nb::arg("start_dim") = 0, nb::arg("end_dim") = -1,
+           "Dimensions start_dim to end_dim as one; a view where possible.")
+      .def("permute", &Tensor::permute, nb::arg("dims"), "The dimensions in that order; a view.")
+      .def("transpose", &Tensor::transpose, nb::arg("dim0"), nb::arg("dim1"),
+           "Two dimensions exchanged; a view.")
+      .def("unsqueeze", &Tensor::unsqueeze, nb::arg("dim"), "With a dimension of size 1 put in; a view.")
+      .def("squeeze", &Tensor::squeeze, nb::arg("dim"), "Without that dimension of size 1; a view.")
+      .def("narrow", &Tensor::narrow, nb::arg("dim"), nb::arg("start"), nb::arg("length"),
+           "Elements [start, start + length) of a dimension; a view.")
+      .def("select", &Tensor::select, nb::arg("dim"), nb::arg("index"),
+           "One index of a dimension, which disappears; a view.")
       .def("item", &Tensor::item, "The only element as a float; ValueError when there is not exactly one.")
       .def("q_scale", &Tensor::q_scale, "The scale; TypeError unless the tensor is quantized per tensor.")
       .def("q_zero_point", &Tensor::q_zero_point, "The zero point; TypeError unless quantized per tensor.")
       .def("q_per_channel_scales", &Tensor::q_per_channel_scales, "float64, 1-D.")
       .def("q_per_channel_zero_points", &Tensor::q_per_channel_zero_points, "int64, 1-D.")
-      .def("q_per_channel_axis", &Tensor::q_per_channel_axis)
+      .def("q_per_channel_axis", &Tensor::q_per_channel_axis, "The dimension of the channels.")
       .def(
           "qscheme", [](const Tensor& t) { return std::string(to_string(t.qscheme())); },
           "'per_tensor_affine' or 'per_channel_affine'; TypeError when not quantized.")

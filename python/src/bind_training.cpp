@@ -43,7 +43,7 @@ void bind_fused_norm(nb::module_& m, const char* name) {
       .def_rw("bn", &C::bn)
       .def(
           "forward", [](const C& c, const Tensor& input) { return c.forward(input); }, arg("input"),
-          release_gil());
+          release_gil(), "float32 (N, C, spatial...) in and out.");
 }
 
 void bind_qat_base(nb::module_& m) {
@@ -83,7 +83,7 @@ nb::class_<C, Base> bind_qat(nb::module_& m, const char* name) {
                           "For quantization-aware training, forward only; PyTorch's class of that name.");
   cls.def(
          "forward", [](const C& c, const Tensor& input) { return c.forward(input); }, arg("input"),
-         release_gil())
+         release_gil(), "float32 (N, C, spatial...) in and out.")
       .def_static(
           "from_float", [](const Float& mod, bool) { return C::from_float(mod); }, arg("mod"),
           arg("use_precomputed_fake_quant") = false,

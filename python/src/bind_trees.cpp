@@ -44,6 +44,8 @@ void bind_fusing(nb::module_& m) {
         const auto lists = names_of(names);
         return changed(model, inplace, [&](nn::Module& tree) { nn::inplace::fuse_modules(tree, lists); });
       },
+      nb::sig("def fuse_modules(model: Module, modules_to_fuse: collections.abc.Sequence[str] | "
+              "collections.abc.Sequence[collections.abc.Sequence[str]], inplace: bool = False) -> Module"),
       arg("model"), arg("modules_to_fuse"), arg("inplace") = false,
       "Replaces each list of modules by one that does the same: a convolution with batch normalization "
       "(folded, eval "
@@ -56,6 +58,8 @@ void bind_fusing(nb::module_& m) {
         const auto lists = names_of(names);
         return changed(model, inplace, [&](nn::Module& tree) { nn::inplace::fuse_modules_qat(tree, lists); });
       },
+      nb::sig("def fuse_modules_qat(model: Module, modules_to_fuse: collections.abc.Sequence[str] | "
+              "collections.abc.Sequence[collections.abc.Sequence[str]], inplace: bool = False) -> Module"),
       arg("model"), arg("modules_to_fuse"), arg("inplace") = false,
       "The same for quantization-aware training: batch normalization stays a part of the fused module.");
   m.def("fuse_conv_bn_weights",
@@ -65,6 +69,17 @@ void bind_fusing(nb::module_& m) {
         arg("conv_w"), arg("conv_b").none(), arg("bn_rm"), arg("bn_rv"), arg("bn_eps"), arg("bn_w").none(),
         arg("bn_b").none(), arg("transpose") = false, arg("groups") = 1, release_gil(),
         "Weight and bias of the convolution that does what this one and then the batch normalization do.");
+}
+
+void bind_switches(nb::module_& m) {
+  m.def("enable_observer", &nn::enable_observer, arg("mod"), arg("enabled") = true,
+        "Lets every FakeQuantize in the tree observe.");
+  m.def("disable_observer", &nn::disable_observer, arg("mod"),
+        "Keeps every FakeQuantize in the tree from observing.");
+  m.def("enable_fake_quant", &nn::enable_fake_quant, arg("mod"), arg("enabled") = true,
+        "Lets every FakeQuantize in the tree quantize.");
+  m.def("disable_fake_quant", &nn::disable_fake_quant, arg("mod"),
+        "Lets what passes every FakeQuantize in the tree pass as it is.");
 }
 
 void bind_steps(nb::module_& m) {
@@ -84,21 +99,24 @@ void bind_steps(nb::module_& m) {
       [](const nb::object& model, bool inplace) {
         return changed(model, inplace, [](nn::Module& tree) { nn::inplace::prepare(tree); });
       },
-      arg("model"), arg("inplace") = false,
+      nb::sig("def prepare(model: Module, inplace: bool = False) -> Module"), arg("model"),
+      arg("inplace") = false,
       "Propagates qconfigs and gives each module that can be quantized an observer of its output.");
   m.def(
       "prepare_qat",
       [](const nb::object& model, bool inplace) {
         return changed(model, inplace, [](nn::Module& tree) { nn::inplace::prepare_qat(tree); });
       },
-      arg("model"), arg("inplace") = false,
+      nb::sig("def prepare_qat(model: Module, inplace: bool = False) -> Module"), arg("model"),
+      arg("inplace") = false,
       "The same for quantization-aware training, with its modules. ValueError unless in training mode.");
   m.def(
       "convert",
       [](const nb::object& model, bool inplace) {
         return changed(model, inplace, [](nn::Module& tree) { nn::inplace::convert(tree); });
       },
-      arg("model"), arg("inplace") = false,
+      nb::sig("def convert(model: Module, inplace: bool = False) -> Module"), arg("model"),
+      arg("inplace") = false,
       "Replaces modules that have a qconfig by quantized ones. Throws what their from_float throws, naming "
       "the module.");
   m.def(
@@ -112,6 +130,8 @@ void bind_steps(nb::module_& m) {
         nn::inplace::convert(tree);
         return result;
       },
+      nb::sig("def quantize(model: Module, run_fn: collections.abc.Callable[..., object], *run_args: object, "
+              "inplace: bool = False) -> Module"),
       arg("model"), arg("run_fn"), arg("run_args"), nb::kw_only(), arg("inplace") = false,
       "prepare, run_fn(prepared, *run_args), convert, in eval mode.");
   m.def(
@@ -123,6 +143,9 @@ void bind_steps(nb::module_& m) {
                                         nn::get_dynamic_conv_module_mappings());
         });
       },
+      nb::sig(
+          "def quantize_dynamic(model: Module, by_name: collections.abc.Mapping[str, qconv.QConfig] = {}, "
+          "by_type: collections.abc.Mapping[str, qconv.QConfig] = {}, inplace: bool = False) -> Module"),
       arg("model"), arg("by_name") = std::map<std::string, QConfig>{},
       arg("by_type") = std::map<std::string, QConfig>{}, arg("inplace") = false,
       "Quantizes the weights of convolutions; their inputs are quantized as they come.");
@@ -134,6 +157,7 @@ void bind_trees() {
   nb::module_ m = submodule("qconv.nn");
   bind_fusing(m);
   bind_steps(m);
+  bind_switches(m);
 }
 
 }  // namespace qconv::python

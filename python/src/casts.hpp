@@ -137,6 +137,12 @@ nb::module_ submodule(const char* full_name);
 /// "fbgemm" or "qnnpack"; ValueError for anything else.
 RequantRule parse_rule(const std::string& name);
 
+/// "fbgemm" or "qnnpack"; ValueError for another name.
+RequantRule parse_rule(const std::string& name);
+
+/// The dict as tensors by name; TypeError, in the name of `who`, that says which entry is none.
+StateDict state_of_dict(const nb::dict& entries, const std::string& who);
+
 /// @name What each file binds
 /// @{
 void bind_errors(nb::module_& m);

@@ -20,6 +20,33 @@ nb::module_ submodule(const char* full_name) {
   return nb::borrow<nb::module_>(result);
 }
 
+RequantRule parse_rule(const std::string& name) {
+  if (name == "fbgemm") return RequantRule::fbgemm;
+  if (name == "qnnpack") return RequantRule::qnnpack;
+  throw ValueError("the rule is '" + name + "', expected 'fbgemm' or 'qnnpack'");
+}
+
+StateDict state_of_dict(const nb::dict& entries, const std::string& who) {
+  StateDict state;
+  for (auto [key, item] : entries) {
+    std::string name;
+    Tensor tensor;
+    const std::string kind = nb::cast<std::string>(nb::str(item.type()));
+    if (!nb::try_cast(key, name)) {
+      throw TypeError(who + ": a key of the dict is a " + nb::cast<std::string>(nb::str(key.type())) +
+                      ", expected str");
+    }
+    if (!item.is_none() && !nb::try_cast(item, tensor)) {
+      throw TypeError(
+          who + ": '" + name + "' is a " + kind +
+          ", expected a Tensor, an array of a dtype that qconv has, or None; quantized torch tensors come in "
+          "by qconv.from_torch");
+    }
+    state.set(name, std::move(tensor));
+  }
+  return state;
+}
+
 void bind_errors(nb::module_& m) {
   // Every message is one line that names the operator, module or file.
   static nb::object file_error = nb::steal(
@@ -47,6 +74,8 @@ NB_MODULE(_qconv, m) {
   using namespace qconv::python;
   // Whoever keeps a tensor in a global variable has done nothing wrong.
   nb::set_leak_warnings(false);
+  // What cannot be a Tensor is the caller's TypeError, and nothing to print.
+  nb::set_implicit_cast_warnings(false);
   // Classes say where users find them: type(x).__module__ is "qconv".
   const nb::object own_name = m.attr("__name__");
   m.attr("__name__") = "qconv";

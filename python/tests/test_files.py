@@ -1,4 +1,5 @@
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -37,6 +38,30 @@ def test_torch(state, tmp_path):
         again = qconv.load(tmp_path / name)
         assert list(again) == list(state) and again["b"] is None
         assert qconv.equal(again["w"], state["w"]) and again["x"].numpy().tolist() == [0, 1, 2, 3]
+
+
+FIXTURES = pathlib.Path(__file__).parents[2] / "tests" / "io" / "torch"
+
+
+def test_torch_modules():
+    with pytest.raises(qconv.FileError, match="__main__.Net"):
+        qconv.load(FIXTURES / "net.pt")
+    file = qconv.load_torch_file(FIXTURES / "net.pt", safe_globals=["__main__.Net"])
+    state = qconv.load(FIXTURES / "net.pt", safe_globals=["__main__.Net"])
+    assert file.kind == "module" and file.convolutions and list(state) == list(file.state)
+    for conv in file.convolutions:
+        module = conv.make()
+        assert qconv.equal(module.weight(), state[conv.name + ".weight"])
+        assert type(module).__name__ == conv.class_name.rsplit(".", 1)[-1]
+        assert conv.make(rule="qnnpack")._packed_params.rule == "qnnpack"
+
+
+def test_packed_parameters(weight, tmp_path):
+    packed = qconv.ops.conv2d_prepack(weight(6, 4, 3, 3), None, 2, 1)
+    qconv.save_torch_packed({"conv": packed}, tmp_path / "packed.pt")
+    (found,) = qconv.load_torch_file(tmp_path / "packed.pt").packed_params
+    again = found.prepack()
+    assert qconv.equal(again.weight(), packed.weight()) and again.stride() == [2, 2] and again.padding() == [1, 1]
 
 
 def test_images(tmp_path):

@@ -55,6 +55,14 @@ def test_state_survives_everything(name, weight, quantized):
     assert len(module.__getstate__()) == 15
 
 
+def test_the_rule_survives(weight):
+    module = nnq.Conv2d(4, 6, 3)
+    module.set_weight_bias(weight(6, 4, 3, 3), np.full(6, 0.013, "float32"), rule="qnnpack")
+    module.set_weight_bias(module.weight(), module.bias())
+    for again in (module, pickle.loads(pickle.dumps(module)), copy.copy(module), copy.deepcopy(module)):
+        assert again._packed_params.rule == "qnnpack"
+
+
 def test_loading_reports_everything():
     module = nnq.Conv2d(4, 6, 3)
     state = module.state_dict()
@@ -66,6 +74,8 @@ def test_loading_reports_everything():
     result = module.load_state_dict(bad, strict=False)
     assert result.missing_keys == ["scale", "zero_point"] and result.unexpected_keys == ["extra"]
     assert len(result.mismatched) == 1 and not result.ok()
+    with pytest.raises(TypeError, match="'weight' is a <class 'str'>, expected a Tensor"):
+        module.load_state_dict({"weight": "abc"})
     prefixed = module.state_dict(prefix="a.")
     assert list(prefixed)[0] == "a.weight" and module.load_state_dict(prefixed, prefix="a.").ok()
 

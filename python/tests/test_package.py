@@ -3,6 +3,7 @@
 import ast
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +39,23 @@ def test_threads():
     finally:
         qconv.set_num_threads(before)
     assert qconv.list_engines()[-1] == "reference" and qconv.active_isa() in qconv.list_isas()
+
+
+def test_a_forked_child_has_threads_of_its_own(quantized, weight):
+    before = qconv.get_num_threads()
+    qconv.set_num_threads(2)
+    try:
+        packed = qconv.ops.conv2d_prepack(weight(32, 32, 3, 3))
+        x = quantized(4, 32, 40, 40)
+        want = qconv.ops.conv2d(x, packed, 0.1, 100)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # a child that hangs dies of it
+            ok = qconv.equal(qconv.ops.conv2d(x, packed, 0.1, 100), want) and qconv.get_num_threads() == 2
+            os._exit(0 if ok else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        qconv.set_num_threads(before)
 
 
 def test_the_gil_is_released(quantized, weight):

@@ -51,6 +51,55 @@ def test_children_and_paths():
     assert isinstance(net.get_submodule("3.conv"), nn.Identity)
 
 
+def test_none_is_an_attribute():
+    net = network()
+    net.qconfig = qconv.default_qconfig
+    net[1].qconfig = None
+    net[1].activation_post_process = None
+
+    class Down(nn.Module):
+        def __init__(self, module=None):
+            super().__init__()
+            self.down = None
+            if module is not None:
+                self.down = module
+
+    assert Down().down is None
+    down = Down(nn.ReLU())
+    assert isinstance(down.down, nn.ReLU) and [name for name, _ in down.named_children()] == ["down"]
+    with pytest.raises(TypeError, match="child 'down'"):
+        down.down = 3
+
+    class Early(nn.Module):
+        def __init__(self):
+            self.down = 1
+
+    with pytest.raises(AttributeError, match="__init__"):
+        Early()
+
+
+def test_apply_goes_everywhere():
+    net = network()
+    seen = []
+    assert net.apply(lambda m: seen.append(m._get_name())) is net
+    assert seen[-1] == "Sequential" and len(seen) == len(net.modules()) == 10 and len(net.children()) == 5
+
+
+def test_switches(x):
+    net = network().train()
+    net.qconfig = qconv.get_default_qat_qconfig()
+    qat = nn.prepare_qat(nn.fuse_modules_qat(net, ["1", "2"]))
+    qat(x)
+    scale = qat[1].weight_fake_quant.scale
+    nn.disable_observer(qat)
+    qat(x * 100)
+    assert qat[1].activation_post_process.observer_enabled is False and qat[1].weight_fake_quant.scale == scale
+    qat.apply(nn.disable_fake_quant)
+    assert not qat[0].activation_post_process.fake_quant_enabled
+    nn.enable_fake_quant(qat)
+    assert qat[0].activation_post_process.fake_quant_enabled
+
+
 def test_copies_share_nothing(x):
     net = network()
     want = net(x)

@@ -39,6 +39,10 @@ class Scan final : public PickleHost {
                        printable(pickle.item(parts, 2).text), printable(pickle.item(parts, 1).text));
       places.insert_or_assign(std::string(pickle.item(parts, 2).text), Place{size, 0});
     }
+    // A module: its class, and the source it had, which is not read.
+    if (parts.kind == PickleKind::tuple && parts.items.size() > 1 && pickle.item(parts, 0).text == "module") {
+      return parts.items[1];
+    }
     return id;
   }
   PickleRef call(Pickle& pickle, PickleRef function, PickleRef arguments) override {

@@ -89,8 +89,9 @@ ConvState state_from_reference(const ConvKind& kind, const reference::ConvNd& mo
   check<TypeError>(module.weight_qparams().dtype == qint8,
                    "{}.from_reference: the reference module's weight_qparams must have dtype qint8, got {}",
                    quantized_name(kind), qconv::to_string(module.weight_qparams().dtype));
-  return {module,         module.get_quantized_weight(), module.bias, output_scale, output_zero_point,
-          module.training};
+  ConvState state{module, module.get_quantized_weight(), module.bias, output_scale, output_zero_point};
+  state.training = module.training;
+  return state;
 }
 
 namespace reference {

@@ -45,7 +45,8 @@ void ConvNd::zero_fill(bool with_bias) {
 }
 
 PackedParams ConvNd::pack(const ConvAttributes& attributes, const Tensor& weight,
-                          const std::optional<Tensor>& bias) const {
+                          const std::optional<Tensor>& bias, RequantRule rule,
+                          const std::string& engine) const {
   const std::string who = name();
   const ConvGeometry g = attributes.geometry(who);
   check(g.ndim == kind_.ndim && g.transposed == kind_.transposed,
@@ -54,33 +55,35 @@ PackedParams ConvNd::pack(const ConvAttributes& attributes, const Tensor& weight
   check(weight.defined() && weight.sizes() == g.weight_sizes(), "{}: got a weight of sizes {}, expected {}",
         who, weight.defined() ? weight.sizes().to_string() : "None", g.weight_sizes().to_string());
   return ops::prepack(who, weight, bias, g, Padding(attributes.padding),
-                      {.padding_mode = attributes.padding_mode, .rule = rule_, .engine = engine_});
+                      {.padding_mode = attributes.padding_mode, .rule = rule, .engine = engine});
 }
 
 void ConvNd::set_weight_bias(const Tensor& weight, const std::optional<Tensor>& bias) {
-  packed_params_ = pack(*this, weight, bias);
+  packed_params_ = pack(*this, weight, bias, rule_, engine_);
 }
 
 void ConvNd::set_weight_bias(const Tensor& weight, const std::optional<Tensor>& bias, RequantRule rule,
                              const std::string& engine) {
+  packed_params_ = pack(*this, weight, bias, rule, engine);
   rule_ = rule;
   engine_ = engine;
-  set_weight_bias(weight, bias);
 }
 
 ConvState ConvNd::getstate() const {
   auto [weight, bias] = packed_params_->unpack();
-  return {*this, std::move(weight), std::move(bias), scale, zero_point, training};
+  return {*this, std::move(weight), std::move(bias), scale, zero_point, training, rule_, engine_};
 }
 
 void ConvNd::setstate(const ConvState& state) {
   check(is_scale(state.scale), "{}: the output scale must be positive and finite, got {}", name(),
         state.scale);
-  packed_params_ = pack(state, state.weight, state.bias);
+  packed_params_ = pack(state, state.weight, state.bias, state.rule, state.engine);
   static_cast<ConvAttributes&>(*this) = state;
   scale = state.scale;
   zero_point = state.zero_point;
   training = state.training;
+  rule_ = state.rule;
+  engine_ = state.engine;
 }
 
 std::string ConvNd::extra_repr() const {
@@ -138,7 +141,8 @@ void ConvNd::read(StateReader& reader, const std::string& prefix) {
     std::optional<Tensor> bias_to_pack = packed_params_->bias();
     if (bias != nullptr) bias_to_pack = bias->defined() ? std::optional(*bias) : std::nullopt;
     try {
-      packed = pack(*this, weight != nullptr ? *weight : packed_params_->weight(), bias_to_pack);
+      packed =
+          pack(*this, weight != nullptr ? *weight : packed_params_->weight(), bias_to_pack, rule_, engine_);
     } catch (const Error& error) {
       reader.mismatch(prefix + "weight", error.what());
     }

@@ -2,7 +2,9 @@
 
 #include <mutex>
 #include <thread>
+#include <vector>
 
+#include <pthread.h>
 #include <sched.h>
 
 #include "support/check.hpp"
@@ -22,12 +24,27 @@ int default_threads() { return environment_number("QCONV_NUM_THREADS", 1, 1024).
 
 std::mutex g_mutex;
 std::shared_ptr<ThreadPool> g_pool;  // null until the first use
+int g_threads = 0;                   // what was asked for; 0: the default
+
+// Threads do not live on in a forked child, which would wait for them for ever. It begins without a pool; the
+// parent's is left where it is, since to take it down would be to wait for its threads.
+void lock_pool() { g_mutex.lock(); }
+void unlock_pool() { g_mutex.unlock(); }
+void forget_pool() {
+  static auto& abandoned = *new std::vector<std::shared_ptr<ThreadPool>>;
+  abandoned.push_back(std::move(g_pool));
+  g_mutex.unlock();
+}
+void watch_forks() {
+  [[maybe_unused]] static const int once = pthread_atfork(lock_pool, unlock_pool, forget_pool);
+}
 
 }  // namespace
 
 std::shared_ptr<ThreadPool> current_pool() {
   const std::scoped_lock lock(g_mutex);
-  if (!g_pool) g_pool = make_own_pool(default_threads());
+  watch_forks();
+  if (!g_pool) g_pool = make_own_pool(g_threads > 0 ? g_threads : default_threads());
   return g_pool;
 }
 
@@ -36,6 +53,7 @@ void set_num_threads(int count) {
   std::shared_ptr<ThreadPool> pool = make_own_pool(count);
   const std::scoped_lock lock(g_mutex);
   g_pool = std::move(pool);
+  g_threads = count;
 }
 
 int get_num_threads() { return current_pool()->num_threads(); }

@@ -14,6 +14,7 @@ import pathlib
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
+from unittest import mock
 
 import torch
 import torch.ao.nn.quantized as nnq
@@ -214,6 +215,10 @@ def networks():
     expect("net_state.pt", "values", flat(net.state_dict()), texts=texts)
     rewrite("net_state.pt", "net_state_deflated.pt", compression=zipfile.ZIP_DEFLATED, order=lambda n: n[::-1])
     expect("net_state_deflated.pt", "values", flat(net.state_dict()), texts=texts)
+    # The format keeps the source of every class beside its name; not in a file of ours.
+    with mock.patch("torch.serialization.get_source_lines_and_file", side_effect=OSError):
+        save("net_legacy.pt", net, _use_new_zipfile_serialization=False)
+    expect("net_legacy.pt", "module", flat(net.state_dict()), convolutions(net))
     save("net_state_legacy.pt", net.state_dict(), _use_new_zipfile_serialization=False)
     expect("net_state_legacy.pt", "values", flat(net.state_dict()), texts=texts)
 

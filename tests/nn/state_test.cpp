@@ -119,6 +119,15 @@ TEST(SetState, RefusesAnotherClassesState) {
   EXPECT_THROW(nnq::Conv2d::from_state(state), ValueError);
 }
 
+TEST(SetState, KeepsTheRuleAndTheEngine) {
+  nnq::Conv2d m = module();
+  m.set_weight_bias(m.weight(), m.bias(), RequantRule::qnnpack, "reference");
+  for (const nnq::Conv2d& again : {nnq::Conv2d::from_state(m.getstate()), m.copy(), m.deep_copy()}) {
+    EXPECT_EQ(again.packed_params()->rule(), RequantRule::qnnpack);
+    EXPECT_EQ(again.packed_params()->engine(), "reference");
+  }
+}
+
 TEST(SetWeightBias, ChecksBoth) {
   nnq::Conv2d m(2, 3, 3);
   const Tensor w = quantize_per_tensor(random_floats({3, 2, 3, 3}, 1), 0.01, 0, qint8);

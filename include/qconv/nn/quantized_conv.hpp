@@ -24,13 +24,15 @@ class ConvNd;
 }
 
 /// Everything a quantized convolution is: PyTorch's state tuple, its fifteen fields by their names and in
-/// their order.
+/// their order, and how it runs, which PyTorch keeps in a global.
 struct ConvState : ConvAttributes {
   Tensor weight;               ///< qint8, ConvGeometry::weight_sizes
   std::optional<Tensor> bias;  ///< float32, one per output channel
   double scale = 1.0;          ///< of the output
   std::int64_t zero_point = 0;
   bool training = true;
+  RequantRule rule = RequantRule::fbgemm;
+  std::string engine = {};  ///< as in PrepackOptions
 };
 
 /// "QuantizedConv2d", "DynamicQuantizedConvTranspose1d".
@@ -84,8 +86,8 @@ class QCONV_API ConvNd : public Module, public ConvAttributes {
 
  private:
   void zero_fill(bool with_bias);
-  PackedParams pack(const ConvAttributes& attributes, const Tensor& weight,
-                    const std::optional<Tensor>& bias) const;
+  PackedParams pack(const ConvAttributes& attributes, const Tensor& weight, const std::optional<Tensor>& bias,
+                    RequantRule rule, const std::string& engine) const;
 
   ConvKind kind_;
   PackedParams packed_params_;

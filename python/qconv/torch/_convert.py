@@ -2,6 +2,8 @@
 
 import copy
 
+import torch
+
 from ._modules import Conv, counterpart
 
 
@@ -12,9 +14,14 @@ def convert(model, inplace=False, rule=None):
     torch.ao.nn.intrinsic.quantized and torch.ao.nn.quantized.dynamic are replaced, fused ones too). A module that
     occurs in several places is replaced by one module in all of them; forward hooks of replaced modules are kept.
     inplace: change `model` itself instead of a copy. rule: "fbgemm" or "qnnpack", whose rounding to follow; None: that of
-    torch.backends.quantized.engine. Returns the network; the model itself may be one such module. RuntimeError where PyTorch
-    does not give back the weights that it packed.
+    torch.backends.quantized.engine. Returns the network; the model itself may be one such module. TypeError for anything but
+    a torch.nn.Module, and for TorchScript, whose modules cannot be replaced: run it in qconv.torch.kernels(). RuntimeError
+    where PyTorch does not give back the weights that it packed.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"qconv.torch.convert: got {type(model).__name__}, expected a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TypeError("qconv.torch.convert: TorchScript cannot be converted; run it in qconv.torch.kernels()")
     made = {
         id(module): _with_hooks(Conv.from_torch(module, rule), module)
         for module in model.modules()
@@ -33,6 +40,12 @@ def convert(model, inplace=False, rule=None):
 
 
 def _with_hooks(new, old):
-    for attribute in ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs"):
+    for attribute in (
+        "_forward_hooks",
+        "_forward_hooks_with_kwargs",
+        "_forward_hooks_always_called",
+        "_forward_pre_hooks",
+        "_forward_pre_hooks_with_kwargs",
+    ):
         getattr(new, attribute, {}).update(getattr(old, attribute, {}))
     return new

@@ -1,5 +1,6 @@
 """torch.ops.quantized.conv* on qconv's kernels, for as long as a `with` statement lasts."""
 
+import collections
 import contextlib
 import functools
 import threading
@@ -32,26 +33,35 @@ def _operator_table():
 
 
 class _Packed:
-    """PyTorch's packed parameters, repacked for qconv; as many as a network has, found again by their address."""
+    """PyTorch's packed parameters, repacked for qconv and found again by their address.
+
+    No more than a large network has: a program that packs anew for every run must not fill the memory.
+    """
+
+    MOST = 1024
 
     def __init__(self, rule):
         self._rule = rule
-        self._known = {}
+        self._known = collections.OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, theirs, ndim, transposed):
         """qconv's packed parameters, or the LostWeights that says why there are none."""
         key = (hash(theirs), ndim)  # of a ScriptObject: the address of the object in C++
-        known = self._known.get(key)
-        if known is None:
-            try:
-                ours = self._repack(theirs, ndim, transposed)
-            except LostWeights as lost:
-                ours = lost
-            with self._lock:
-                # The reference keeps the address from being given to another object.
-                known = self._known.setdefault(key, (theirs, ours))
-        return known[1]
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key][1]
+        try:
+            ours = self._repack(theirs, ndim, transposed)
+        except LostWeights as lost:
+            ours = lost
+        with self._lock:
+            # The reference keeps the address from being given to another object.
+            self._known[key] = (theirs, ours)
+            while len(self._known) > self.MOST:
+                self._known.popitem(last=False)
+        return ours
 
     def _repack(self, theirs, ndim, transposed):
         get = theirs._get_method
@@ -120,7 +130,7 @@ def _dynamic_by_theirs(static, x, weight, reduce_range):
 _FORMS = {"static": _static, "legacy": _legacy, "add": _add, "dynamic": _dynamic}
 
 
-class kernels(contextlib.AbstractContextManager):
+class kernels(contextlib.ContextDecorator, contextlib.AbstractContextManager):
     """While active, PyTorch's own torch.ops.quantized.conv* (static, fused, transposed, dynamic) run on qconv.
 
         with qconv.torch.kernels():
@@ -128,7 +138,7 @@ class kernels(contextlib.AbstractContextManager):
 
     Whatever calls the operators is covered: eager modules, FX graphs, TorchScript. On leaving, also by an exception,
     PyTorch's kernels are back. Weights are repacked at the first run of each layer and kept in this object, so keep it
-    and enter it again rather than make a new one for every run. One may be active at a time in a process
+    and enter it again rather than make a new one for every run; those of the last 1,024 layers are kept. One may be active at a time in a process
     (RuntimeError); it holds for all threads. conv2d_add returns a new tensor and leaves its addend alone. Where PyTorch does
     not give back the weights that it packed, FBGEMM's transposed layers (kernels of height 2, channels in eights, no
     padding) run on PyTorch's kernels as before, and QNNPACK's in three dimensions are a RuntimeError.
@@ -167,6 +177,8 @@ class kernels(contextlib.AbstractContextManager):
 
     def __exit__(self, *_):
         with kernels._guard:
+            if self._library is None:
+                return
             self._library._destroy()
             self._library = None
             kernels._active = None

@@ -69,7 +69,7 @@ class Conv(torch.nn.Module):
             module.groups,
             module.transposed,
         )
-        weight, bias = from_torch(weight), None if bias is None else from_torch(bias.detach().contiguous())
+        rule = checked_rule("qconv.torch.Conv.from_torch", rule)
         made = kind.__new__(kind)
         made.__setstate__(
             (
@@ -83,21 +83,47 @@ class Conv(torch.nn.Module):
                 tuple(module.output_padding),
                 module.groups,
                 module.padding_mode,
-                weight,
-                bias,
+                from_torch(weight),
+                None if bias is None else from_torch(bias.detach().contiguous()),
                 float(module.scale),
                 int(module.zero_point),
                 module.training,
+                rule,
             )
         )
-        rule = checked_rule("qconv.torch.Conv.from_torch", rule)
-        if rule != "fbgemm":
-            made.set_weight_bias(weight, bias, rule=rule)
         return cls(made)
 
-    def forward(self, *inputs):
-        """torch tensors in and out; what the module inside says."""
-        return to_torch(self.qconv(*map(from_torch, inputs)))
+    @property
+    def scale(self):
+        """Of the output."""
+        return self.qconv.scale
+
+    @scale.setter
+    def scale(self, value):
+        self.qconv.scale = float(value)
+
+    @property
+    def zero_point(self):
+        """Of the output."""
+        return self.qconv.zero_point
+
+    @zero_point.setter
+    def zero_point(self, value):
+        self.qconv.zero_point = int(value)
+
+    def train(self, mode=True):
+        self.qconv.train(mode)
+        return super().train(mode)
+
+    def forward(self, input, *others):
+        """torch tensors in and out; what the module inside says. RuntimeError while PyTorch traces: a trace would keep
+        the numbers of this one run."""
+        if torch.jit.is_tracing():
+            raise RuntimeError(
+                "qconv.torch.Conv: a trace cannot hold qconv's kernels; trace the network before convert() and run it "
+                "in qconv.torch.kernels()"
+            )
+        return to_torch(self.qconv(from_torch(input), *map(from_torch, others)))
 
     def weight(self):
         return to_torch(self.qconv.weight())
@@ -127,9 +153,8 @@ class Conv(torch.nn.Module):
 
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected, errors):
         own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
-        result = self.qconv.load_state_dict(
-            {k: v if v is None else from_torch(v.detach()) for k, v in own.items()}, strict=False, prefix=prefix
-        )
+        tensors = {k: from_torch(v.detach()) if isinstance(v, torch.Tensor) else v for k, v in own.items()}
+        result = self.qconv.load_state_dict(tensors, strict=False, prefix=prefix)
         missing.extend(result.missing_keys)
         unexpected.extend(result.unexpected_keys)
         errors.extend(result.mismatched)

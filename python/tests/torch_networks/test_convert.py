@@ -123,6 +123,46 @@ def test_copies_and_files(eager, images):
     assert torch.equal(eager(images), want)
 
 
+def test_attributes_reach_the_module_inside(eager, images):
+    network = qconv.torch.convert(eager)
+    before = network(images)
+    network.up.scale = network.up.scale * 2
+    network.up.zero_point = 3
+    eager.up.scale, eager.up.zero_point = eager.up.scale * 2, 3
+    assert torch.equal(network(images), eager(images)) and not torch.equal(network(images), before)
+    network.train()
+    assert network.up.qconv.training
+
+
+def test_hooks_with_keywords(eager, images):
+    calls = []
+    eager.up.register_forward_pre_hook(lambda m, args, kwargs: calls.append(1), with_kwargs=True)
+    qconv.torch.convert(eager)(images)
+    assert calls == [1]
+
+
+def test_traces_are_refused(eager, images):
+    with pytest.raises(RuntimeError, match="trace the network before"):
+        torch.jit.trace(qconv.torch.convert(eager), images)
+    with pytest.raises(TypeError, match="kernels"):
+        qconv.torch.convert(torch.jit.trace(eager, images))
+    with pytest.raises(TypeError, match="got dict"):
+        qconv.torch.convert(eager.state_dict())
+
+
+def test_the_rule_is_saved(images):
+    torch.backends.quantized.engine = "qnnpack"
+    theirs = torch.ao.nn.quantized.Conv2d(3, 4, 3)
+    theirs.set_weight_bias(torch.quantize_per_tensor(torch.randn(4, 3, 3, 3), 0.3, 0, torch.qint8), torch.randn(4))
+    x = torch.quantize_per_tensor(images, 0.4, 100, torch.quint8)
+    mine = qconv.torch.convert(theirs)
+    file = io.BytesIO()
+    torch.save(mine, file)
+    file.seek(0)
+    again = torch.load(file, weights_only=False)
+    assert again.qconv._packed_params.rule == "qnnpack" and torch.equal(again(x), mine(x))
+
+
 def test_other_modules_are_refused():
     with pytest.raises(TypeError, match="torch.nn.modules.linear.Linear"):
         qconv.torch.Conv.from_torch(torch.nn.Linear(2, 2))

@@ -117,6 +117,22 @@ def test_new_weights_are_seen(images):
             assert torch.equal(got, qconv.torch.convert(module)(x))
 
 
+def test_memory_is_bounded(images, monkeypatch):
+    monkeypatch.setattr(_kernels._Packed, "MOST", 3)
+    x = torch.quantize_per_tensor(images, 0.05, 117, torch.quint8)
+    kernels = qconv.torch.kernels()
+    layers = [torch.ao.nn.quantized.Conv2d(3, 4, 3) for _ in range(10)]
+
+    @kernels
+    def run():
+        for layer in layers:
+            layer(x)
+
+    run()
+    assert len(kernels._packed._known) == 3
+    kernels.__exit__(None, None, None)
+
+
 def test_errors_come_through(images):
     weight, bias = conv()
     packed = torch.ops.quantized.conv2d_prepack(weight, bias, [1, 1], [0, 0], [1, 1], 1)

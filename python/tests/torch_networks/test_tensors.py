@@ -52,6 +52,11 @@ def test_memory_outlives_its_owner():
     assert theirs.int_repr().sum() == 2000
 
 
+def test_negated_views():
+    z = torch.complex(torch.ones(3), torch.arange(3.0)).conj()
+    assert qconv.from_torch(z.imag).numpy().tolist() == [0, -1, -2]
+
+
 def test_empty_and_gradients():
     empty = torch.quantize_per_tensor(torch.zeros(0, 3), 0.1, 1, torch.quint8)
     assert qconv.from_torch(empty).shape == (0, 3) and qconv.to_torch(qconv.from_torch(empty)).shape == (0, 3)
