@@ -73,26 +73,26 @@ Tensor call(const nn::Module& self, const nb::args& args) {
 
 // A module as an attribute is a child, unless the class has a property of that name.
 void set_attribute(const nb::object& self, const nb::str& name, const nb::object& value) {
-  nn::Module* module = nullptr;
-  if (!nb::try_cast(self, module) || module == nullptr) {
+  if (!nb::inst_ready(self)) {
     throw nb::attribute_error("cannot assign attributes before qconv.nn.Module.__init__() was called");
   }
+  auto& module = nb::cast<nn::Module&>(self);
   const std::string key = name.c_str();
   const bool is_module = nb::isinstance<nn::Module>(value);
   if (!nb::hasattr(self.type(), name)) {
-    for (const nn::Module::Child& c : module->named_children()) {
+    for (const nn::Module::Child& c : module.named_children()) {
       if (c.name != key) continue;
       if (!is_module) {
         throw nb::type_error(("cannot assign a value that is no module to the child '" + key +
                               "'; put a qconv.nn.Identity there to take it away")
                                  .c_str());
       }
-      return module->set_submodule(key, nb::cast<std::shared_ptr<nn::Module>>(value));
+      return module.set_submodule(key, nb::cast<std::shared_ptr<nn::Module>>(value));
     }
     if (is_module) {
       // What was there before, a None, would be found first.
       if (nb::hasattr(self, "__dict__")) self.attr("__dict__").attr("pop")(name, nb::none());
-      return module->register_module(key, nb::cast<std::shared_ptr<nn::Module>>(value));
+      return module.register_module(key, nb::cast<std::shared_ptr<nn::Module>>(value));
     }
   }
   if (PyObject_GenericSetAttr(self.ptr(), name.ptr(), value.ptr()) != 0) throw nb::python_error();
@@ -178,17 +178,19 @@ void bind_base(nb::module_& m) {
             self.eval();
             return &self;
           },
-          nb::rv_policy::reference)
+          nb::rv_policy::reference, "train(False).")
       .def_rw("qconfig", &nn::Module::qconfig, arg("qconfig").none(), "How to quantize the module.")
       .def_rw("activation_post_process", &nn::Module::activation_post_process, arg("observer").none(),
               "Sees every output; a FakeQuantize replaces it.")
       .def("modules", &modules_of, "The module itself and everything below it.")
-      .def("children",
-           [](const nn::Module& self) {
-             nb::list result;
-             for (const nn::Module::Child& c : self.named_children()) result.append(nb::cast(c.module));
-             return result;
-           })
+      .def(
+          "children",
+          [](const nn::Module& self) {
+            nb::list result;
+            for (const nn::Module::Child& c : self.named_children()) result.append(nb::cast(c.module));
+            return result;
+          },
+          "The modules right below this one.")
       .def("apply", &apply, arg("fn"),
            "Calls fn(module) for everything below, then for this module; returns it.")
       .def(
@@ -196,8 +198,11 @@ void bind_base(nb::module_& m) {
           [](nn::Module& self, std::string name, std::shared_ptr<nn::Module> module) {
             self.register_module(std::move(name), std::move(module));
           },
-          arg("name"), arg("module"))
-      .def("named_children", [](const nn::Module& self) { return list(self.named_children()); })
+          arg("name"), arg("module"),
+          "Adds a child; ValueError for a name that is empty, taken or holds a dot.")
+      .def(
+          "named_children", [](const nn::Module& self) { return list(self.named_children()); },
+          "(name, module) of those right below this one.")
       .def(
           "named_modules", [](const nn::Module& self) { return list(self.named_modules()); },
           "Everything below this module, by path.")
@@ -238,7 +243,7 @@ void bind_containers(nb::module_& m) {
             self.register_module(std::to_string(self.named_children().size()), std::move(module));
             return &self;
           },
-          arg("module"), nb::rv_policy::reference);
+          arg("module"), nb::rv_policy::reference, "Adds a child at the end; returns the Sequential.");
   bind_simple<nn::ReLU>(m, "ReLU", "max(x, 0), of float32 or quantized tensors.").def(nb::init<>());
   bind_simple<nn::Identity>(m, "Identity", "Gives what it gets.").def(nb::init<>());
   bind_simple<nn::QuantStub>(m, "QuantStub",

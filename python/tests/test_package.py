@@ -1,6 +1,7 @@
 """The package as a whole: what importing it needs, that its stubs say what is there, that its threads let go."""
 
 import ast
+import inspect
 import os
 import pathlib
 import signal
@@ -110,4 +111,9 @@ def test_names_are_where_users_find_them():
 def test_everything_is_documented(module):
     public = [getattr(module, name) for name in dir(module) if not name.startswith("_")]
     bare = [thing for thing in public if callable(thing) and not (thing.__doc__ or "").strip()]
+    for cls in filter(inspect.isclass, public):
+        for name, method in vars(cls).items():
+            signatures = getattr(method, "__nb_signature__", None)
+            if not name.startswith("_") and signatures and not any(signature[1] for signature in signatures):
+                bare.append(f"{cls.__name__}.{name}")
     assert not bare

@@ -146,7 +146,7 @@ def test_traces_are_refused(eager, images):
         torch.jit.trace(qconv.torch.convert(eager), images)
     with pytest.raises(TypeError, match="kernels"):
         qconv.torch.convert(torch.jit.trace(eager, images))
-    with pytest.raises(TypeError, match="got dict"):
+    with pytest.raises(TypeError, match="got OrderedDict"):
         qconv.torch.convert(eager.state_dict())
 
 
