@@ -31,9 +31,17 @@ void bind_fused(nb::module_& m, const char* name) {
       m, name,
       with_add ? "[relu of] conv(input) + extra, observed as one module; float32 in and out."
                : "relu(conv(input)), observed as one module; float32 in and out.");
-  cls.def(
-         "__init__", [](C* self, const Conv& conv) { new (self) C(conv); }, arg("conv"))
-      .def_rw("conv", &C::conv)
+  // PyTorch's arguments: what follows the convolution has nothing to set.
+  if constexpr (with_add) {
+    cls.def(
+        "__init__", [](C* self, const Conv& conv, const nb::object&, const nn::ReLU*) { new (self) C(conv); },
+        arg("conv"), arg("add").none() = nb::none(), arg("relu").none() = nb::none());
+  } else {
+    cls.def(
+        "__init__", [](C* self, const Conv& conv, const nn::ReLU*) { new (self) C(conv); }, arg("conv"),
+        arg("relu").none() = nb::none());
+  }
+  cls.def_rw("conv", &C::conv)
       .def(
           "__getitem__",
           [](C& c, int index) -> Conv& {
@@ -90,6 +98,28 @@ void bind_reference_base(nb::module_& m) {
       .def("forward", &Base::forward, arg("input"), release_gil(), "float32 in and out.");
 }
 
+// As it is, or PyTorch's dict: qscheme, dtype, scale, zero_point and, per channel, axis.
+nn::quantized::reference::WeightQParams weight_qparams_of(const nb::object& how) {
+  using nn::quantized::reference::WeightQParams;
+  if (!nb::isinstance<nb::dict>(how)) return nb::cast<WeightQParams>(how);
+  const auto fields = nb::borrow<nb::dict>(how);
+  WeightQParams result;
+  if (fields.contains("dtype")) result.dtype = nb::cast<DType>(fields["dtype"]);
+  const auto scheme = nb::cast<std::string>(fields.get("qscheme", nb::str("per_tensor_affine")));
+  if (scheme == "per_tensor_affine") {
+    result.qparams = QParams::per_tensor(nb::cast<double>(fields.get("scale", nb::float_(1.0))),
+                                         nb::cast<std::int64_t>(fields.get("zero_point", nb::int_(0))));
+  } else if (scheme == "per_channel_affine") {
+    result.qparams = QParams::per_channel(nb::cast<std::vector<double>>(fields["scale"]),
+                                          nb::cast<std::vector<std::int64_t>>(fields["zero_point"]),
+                                          nb::cast<int>(fields.get("axis", nb::int_(0))));
+  } else {
+    throw ValueError("weight_qparams: qscheme is '" + scheme +
+                     "', expected per_tensor_affine or per_channel_affine");
+  }
+  return result;
+}
+
 template <class C, class Float>
 void bind_reference(nb::module_& m, const char* name) {
   using nn::quantized::reference::WeightQParams;
@@ -99,8 +129,15 @@ void bind_reference(nb::module_& m, const char* name) {
       .def(nb::init<const Float&, const WeightQParams&>(), arg("conv"),
            arg("weight_qparams") = WeightQParams{})
       .def_static(
-          "from_float", [](const Float& conv, const WeightQParams& how) { return C::from_float(conv, how); },
-          arg("float_conv"), arg("weight_qparams"), "Copies weight and bias.");
+          "from_float",
+          [](const Float& conv, const nb::object& how) {
+            return C::from_float(conv, weight_qparams_of(how));
+          },
+          arg("float_conv"), arg("weight_qparams"),
+          "Copies weight and bias. weight_qparams: a WeightQParams, or PyTorch's dict of qscheme "
+          "('per_tensor_affine' or "
+          "'per_channel_affine'), dtype, scale, zero_point and axis. ValueError or TypeError when they do "
+          "not fit the weight.");
 }
 
 // Quantized modules.

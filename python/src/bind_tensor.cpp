@@ -8,6 +8,35 @@
 #include "casts.hpp"
 
 namespace qconv::python {
+
+// A torch tensor that DLPack cannot carry: quantized, or with a history.
+struct TorchTensor {
+  nb::object tensor;
+};
+
+}  // namespace qconv::python
+
+namespace nanobind::detail {
+
+template <>
+struct type_caster<qconv::python::TorchTensor> {
+  NB_TYPE_CASTER(qconv::python::TorchTensor, const_name("torch.Tensor"))
+
+  bool from_python(handle source, uint8_t, cleanup_list*) noexcept {
+    std::string module;
+    if (!try_cast(getattr(source.type(), "__module__", none()), module) || !module.starts_with("torch"))
+      return false;
+    object quantized = getattr(source, "is_quantized", none());
+    object history = getattr(source, "requires_grad", none());
+    if (!quantized.is(Py_True) && !history.is(Py_True)) return false;
+    value.tensor = borrow(source);
+    return true;
+  }
+};
+
+}  // namespace nanobind::detail
+
+namespace qconv::python {
 namespace {
 
 using Array = nb::ndarray<nb::ro, nb::device::cpu>;
@@ -172,14 +201,22 @@ void bind_tensor(nb::module_& m) {
       m, "Tensor",
       "A strided array of one dtype, with quantization parameters when the dtype is quantized.\n\n"
       "Tensor(array) shares the memory of a NumPy array, a torch tensor or anything else that "
-      "has DLPack or the buffer protocol (float32, float64, int32, int64, uint8, int8); an array "
+      "has DLPack or the buffer protocol (float32, float64, int32, int64, uint8, int8), a quantized torch "
+      "tensor included; an array "
       "with negative strides is copied. Every function here takes such arrays where it takes a "
       "Tensor.");
   tensor.def(nb::init_implicit<Tensor>());
   tensor.def(
       "__init__", [](Tensor* self, const Array& array) { new (self) Tensor(from_array(array)); },
       nb::arg("array"));
+  tensor.def(
+      "__init__",
+      [](Tensor* self, const TorchTensor& source) {
+        new (self) Tensor(nb::cast<Tensor>(nb::module_::import_("qconv").attr("from_torch")(source.tensor)));
+      },
+      nb::arg("array"));
   nb::implicitly_convertible<Array, Tensor>();
+  nb::implicitly_convertible<TorchTensor, Tensor>();
   tensor.def_prop_ro("shape", &Tensor::sizes, "Sizes, a tuple.")
       .def_prop_ro("dtype", &Tensor::dtype)
       .def_prop_ro("ndim", &Tensor::dim)

@@ -37,8 +37,9 @@ void bind_fused_norm(nb::module_& m, const char* name) {
   nb::class_<C, nn::Module>(m, name,
                             "A convolution, its batch normalization [and ReLU] as one module; float32.")
       .def(
-          "__init__", [](C* self, const Conv& conv, const Norm& bn) { new (self) C(conv, bn); }, arg("conv"),
-          arg("bn"))
+          "__init__",
+          [](C* self, const Conv& conv, const Norm& bn, const nn::ReLU*) { new (self) C(conv, bn); },
+          arg("conv"), arg("bn"), arg("relu").none() = nb::none())
       .def_rw("conv", &C::conv)
       .def_rw("bn", &C::bn)
       .def(

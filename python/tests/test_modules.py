@@ -99,6 +99,17 @@ def test_from_float(name, rng):
     assert qconv.equal(again.weight(), reference.get_quantized_weight())
 
 
+def test_pytorch_arguments():
+    conv, bn, relu = qconv.nn.Conv2d(3, 4, 3), qconv.nn.BatchNorm2d(4), qconv.nn.ReLU()
+    for module in (nni.ConvReLU2d(conv, relu), nni.ConvBnReLU2d(conv, bn, relu), nni.ConvAddReLU2d(conv, None, relu)):
+        assert module.conv.out_channels == 4
+    how = {"qscheme": "per_channel_affine", "dtype": qconv.qint8, "scale": [0.1] * 4, "zero_point": [0] * 4, "axis": 0}
+    assert nnqr.Conv2d.from_float(conv, how).get_quantized_weight().q_per_channel_axis() == 0
+    assert nnqr.Conv2d.from_float(conv, {"dtype": qconv.qint8, "scale": 0.2}).weight_qparams.scales == [float(np.float32(0.2))]
+    with pytest.raises(ValueError, match="qscheme"):
+        nnqr.Conv2d.from_float(conv, {"qscheme": "per_tensor_symmetric"})
+
+
 def test_from_float_without_calibration():
     conv = qconv.nn.Conv2d(3, 4, 3)
     with pytest.raises(ValueError, match="qconfig"):

@@ -52,6 +52,18 @@ def test_memory_outlives_its_owner():
     assert theirs.int_repr().sum() == 2000
 
 
+def test_torch_tensors_are_taken_as_they_are():
+    x = torch.quantize_per_tensor(torch.randn(1, 4, 6, 6), 0.05, 117, torch.quint8)
+    conv = qconv.nn.quantized.Conv2d(4, 6, 3)
+    weight = torch.quantize_per_channel(torch.randn(6, 4, 3, 3), torch.full((6,), 0.02), torch.zeros(6).long(), 0, torch.qint8)
+    conv.set_weight_bias(weight, torch.nn.Parameter(torch.randn(6)))
+    assert qconv.equal(conv(x), conv(qconv.from_torch(x))) and qconv.equal(conv.weight(), qconv.from_torch(weight))
+    theirs = torch.ao.nn.quantized.Conv2d(4, 6, 3)
+    theirs.set_weight_bias(weight, None)
+    conv.load_state_dict({**theirs.state_dict(), "bias": torch.zeros(6)})
+    assert qconv.Tensor(x).data_ptr() == x.data_ptr()
+
+
 def test_negated_views():
     z = torch.complex(torch.ones(3), torch.arange(3.0)).conj()
     assert qconv.from_torch(z.imag).numpy().tolist() == [0, -1, -2]
