@@ -96,8 +96,8 @@ QCONV_API StateDict decode_torch(std::span<const std::byte> bytes, std::string_v
 
 /// Writes a state dict that torch.load (weights_only too) reads and load_state_dict takes: an OrderedDict of
 /// tensors, None where one is undefined, in the layout of PyTorch 2.15, every payload 64-byte aligned.
-/// Tensors that are the same memory stay so; dense ones keep their strides, others become row major. Throws
-/// ValueError for more than 4 GiB or a name that is not UTF-8.
+/// Dense tensors whose memory overlaps share it in the file; dense ones keep their strides, others become row
+/// major. Throws ValueError for more than 4 GiB or a name that is not UTF-8.
 QCONV_API void save_torch(const StateDict& state, const std::filesystem::path& path);
 QCONV_API std::vector<std::byte> encode_torch(const StateDict& state);
 

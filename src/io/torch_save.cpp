@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <tuple>
 
 #include <nlohmann/json.hpp>
@@ -42,6 +42,28 @@ class Archive {
 
   PickleWriter pickle;
 
+  // Tells of the tensors to come, so that those whose memory overlaps get one storage.
+  void expect(const StateDict& state) {
+    std::vector<Block> blocks;
+    for (const auto& [name, tensor] : state) {
+      if (!tensor.defined() || tensor.numel() == 0 || !is_dense(tensor)) continue;
+      const auto* begin = static_cast<const std::byte*>(tensor.raw_data());
+      blocks.push_back({tensor.dtype(), begin, begin + tensor.nbytes(), std::nullopt});
+    }
+    std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
+      return std::tie(a.dtype, a.begin) < std::tie(b.dtype, b.begin);
+    });
+    for (const Block& block : blocks) {
+      const bool overlaps =
+          !blocks_.empty() && blocks_.back().dtype == block.dtype && block.begin < blocks_.back().end;
+      if (overlaps) {
+        blocks_.back().end = std::max(blocks_.back().end, block.end);
+      } else {
+        blocks_.push_back(block);
+      }
+    }
+  }
+
   void text(std::string_view value) {
     try {
       static_cast<void>(nlohmann::json(std::string(value)).dump());
@@ -56,8 +78,7 @@ class Archive {
     const bool quantized = dense.is_quantized();
     pickle.global("torch._utils", quantized ? "_rebuild_qtensor" : "_rebuild_tensor_v2");
     pickle.mark();
-    storage(dense);
-    pickle.integer(0);
+    pickle.integer(storage(dense));
     pickle.tuple_of(dense.sizes());
     pickle.tuple_of(dense.strides());
     if (quantized) quantizer(dense.qparams());
@@ -116,12 +137,21 @@ class Archive {
 
  private:
   struct Storage {
-    Tensor tensor = {};
-    std::string text = {};  // where there is no tensor
+    Tensor tensor = {};                      // that has its memory to itself
+    std::string text = {};                   // where there is no tensor
+    std::span<const std::byte> shared = {};  // of several tensors, which the caller keeps
     std::span<const std::byte> bytes() const {
+      if (!shared.empty()) return shared;
       if (!tensor.defined()) return std::as_bytes(std::span(text));
       return {static_cast<const std::byte*>(tensor.raw_data()), tensor.nbytes()};
     }
+  };
+  // Memory of one tensor or of several that overlap.
+  struct Block {
+    DType dtype;
+    const std::byte* begin;
+    const std::byte* end;
+    std::optional<std::size_t> storage;
   };
 
   static std::uint32_t fingerprint(std::string_view bytes) {
@@ -139,19 +169,23 @@ class Archive {
     return storages_.size() - 1;
   }
 
-  void storage(const Tensor& dense) {
+  // Writes the storage that the tensor lies in; the place of its first element there.
+  std::int64_t storage(const Tensor& dense) {
     const TorchDType& row = torch_dtype_for(dense.dtype());
-    // Tensors that are the same memory get one storage.
-    const auto key = std::tuple(dense.raw_data(), dense.numel(), dense.dtype());
-    auto known = dense.numel() > 0 ? known_.find(key) : known_.end();
-    std::size_t at = 0;
-    if (known == known_.end()) {
-      at = add({dense, {}});
-      if (dense.numel() > 0) known_.emplace(key, at);
-    } else {
-      at = known->second;
+    const auto* begin = static_cast<const std::byte*>(dense.raw_data());
+    const auto width = static_cast<std::ptrdiff_t>(element_size(dense.dtype()));
+    const auto next =
+        std::upper_bound(blocks_.begin(), blocks_.end(), std::pair(dense.dtype(), begin),
+                         [](const auto& key, const Block& b) { return key < std::pair(b.dtype, b.begin); });
+    const auto block = next == blocks_.begin() ? blocks_.end() : std::prev(next);
+    if (block == blocks_.end() || block->dtype != dense.dtype() || begin >= block->end ||
+        (begin - block->begin) % width != 0) {
+      storage_id(row.storage, add({.tensor = dense}), dense.numel());
+      return 0;
     }
-    storage_id(row.storage, at, dense.numel());
+    if (!block->storage) block->storage = add({.shared = {block->begin, block->end}});
+    storage_id(row.storage, *block->storage, (block->end - block->begin) / width);
+    return (begin - block->begin) / width;
   }
 
   void storage_id(std::string_view type, std::size_t at, std::int64_t count) {
@@ -183,11 +217,12 @@ class Archive {
 
   std::string_view who_;
   std::vector<Storage> storages_;
-  std::map<std::tuple<const void*, std::int64_t, DType>, std::size_t> known_;
+  std::vector<Block> blocks_;
 };
 
 void write_state(const StateDict& state, ByteSink& sink) {
   Archive archive("save_torch");
+  archive.expect(state);
   archive.pickle.ordered_dict();
   archive.pickle.mark();
   for (const auto& [name, tensor] : state) {

@@ -134,6 +134,23 @@ TEST(TorchSave, KeepsSharedMemoryAndDenseStrides) {
   EXPECT_EQ(storages, 3U);
 }
 
+TEST(TorchSave, KeepsOverlappingMemory) {
+  const Tensor whole = Tensor::from_data(std::vector<float>(1000, 0.5F), {10, 100});
+  StateDict state;
+  state.set("rows", whole.narrow(0, 2, 3));
+  state.set("whole", whole);
+  state.set("row", whole.select(0, 4));
+  state.set("columns", whole.narrow(1, 3, 5));  // with gaps: of its own
+  state.set("other", Tensor::from_data(std::vector<std::int32_t>(10, 3), {10}));
+  const std::vector<std::byte> bytes = encode_torch(state);
+  EXPECT_LT(bytes.size(), 4000U + 200U + 4000U);
+  const StateDict again = decode_torch(bytes);
+  for (const auto& [name, tensor] : state) EXPECT_TRUE(equal(*again.find(name), tensor)) << name;
+  const float* first = again.find("whole")->data<float>();
+  EXPECT_EQ(again.find("rows")->data<float>(), first + 200);
+  EXPECT_EQ(again.find("row")->data<float>(), first + 400);
+}
+
 RC_GTEST_PROP(TorchSave, KeepsEveryDType, ()) {
   const auto dtype = *rc::gen::element(float32, float64, int32, int64, uint8, int8, quint8, qint8, qint32);
   Shape sizes;
