@@ -42,6 +42,7 @@ def test_threads():
     assert qconv.list_engines()[-1] == "reference" and qconv.active_isa() in qconv.list_isas()
 
 
+@pytest.mark.filterwarnings("ignore:This process")  # that forks and threads do not mix: here they do
 def test_a_forked_child_has_threads_of_its_own(quantized, weight):
     before = qconv.get_num_threads()
     qconv.set_num_threads(2)
