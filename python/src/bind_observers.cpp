@@ -57,11 +57,11 @@ ObserverOptions options_of(const nb::kwargs& kwargs, ObserverOptions options) {
   return options;
 }
 
-template <class O>
-nb::class_<O, Observer> bind_observer(nb::module_& m, const char* name, const char* doc,
-                                      const ObserverOptions& defaults = {}) {
+template <class O, class Base = Observer>
+nb::class_<O, Base> bind_observer(nb::module_& m, const char* name, const char* doc,
+                                  const ObserverOptions& defaults = {}) {
   const std::string text = std::string(doc) + "\n\n" + kOptionsDoc;
-  return nb::class_<O, Observer>(m, name, text.c_str())
+  return nb::class_<O, Base>(m, name, text.c_str())
       .def("__init__",
            [defaults](O* self, const nb::kwargs& kwargs) { new (self) O(options_of(kwargs, defaults)); })
       .def_static(
@@ -194,21 +194,9 @@ void bind_fake_quantize(nb::module_& m) {
       .def_static("with_args",
                   [](const nb::kwargs& kwargs) { return with_args<FakeQuantize>(options_of(kwargs, {})); });
   flag(fake);
-  const std::string doc = std::string(
-                              "FakeQuantize around a moving average, with the parameters that FBGEMM chooses "
-                              "while training.\n\n") +
-                          kOptionsDoc;
-  nb::class_<FusedMovingAvgObsFakeQuantize, FakeQuantize>(m, "FusedMovingAvgObsFakeQuantize", doc.c_str())
-      .def("__init__",
-           [](FusedMovingAvgObsFakeQuantize* self, const nb::kwargs& kwargs) {
-             new (self) FusedMovingAvgObsFakeQuantize(options_of(kwargs, {}));
-           })
-      .def_static(
-          "with_args",
-          [](const nb::kwargs& kwargs) {
-            return with_args<FusedMovingAvgObsFakeQuantize>(options_of(kwargs, {}));
-          },
-          "A factory of these, for QConfig.");
+  bind_observer<FusedMovingAvgObsFakeQuantize, FakeQuantize>(
+      m, "FusedMovingAvgObsFakeQuantize",
+      "FakeQuantize around a moving average, with the parameters that FBGEMM chooses while training.");
   nb::class_<FixedQParamsFakeQuantize, FakeQuantize>(m, "FixedQParamsFakeQuantize",
                                                      "FakeQuantize with parameters known beforehand.")
       .def(nb::init<const FixedQParamsObserver&>(), arg("observer"));

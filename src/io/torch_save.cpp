@@ -293,30 +293,36 @@ void write_all_packed(const NamedPackedParams& packed, ByteSink& sink) {
   archive.write(sink);
 }
 
+// The two places that bytes go to.
+template <class Write>
+void to_file(const std::filesystem::path& path, const Write& write) {
+  AtomicFile file(path);
+  write(file);
+  file.commit();
+}
+template <class Write>
+std::vector<std::byte> to_memory(const Write& write) {
+  MemorySink sink;
+  write(sink);
+  return sink.take();
+}
+
 }  // namespace
 
 void save_torch(const StateDict& state, const std::filesystem::path& path) {
-  AtomicFile file(path);
-  write_state(state, file);
-  file.commit();
+  to_file(path, [&](ByteSink& sink) { write_state(state, sink); });
 }
 
 std::vector<std::byte> encode_torch(const StateDict& state) {
-  MemorySink sink;
-  write_state(state, sink);
-  return sink.take();
+  return to_memory([&](ByteSink& sink) { write_state(state, sink); });
 }
 
 void save_torch_packed(const NamedPackedParams& packed, const std::filesystem::path& path) {
-  AtomicFile file(path);
-  write_all_packed(packed, file);
-  file.commit();
+  to_file(path, [&](ByteSink& sink) { write_all_packed(packed, sink); });
 }
 
 std::vector<std::byte> encode_torch_packed(const NamedPackedParams& packed) {
-  MemorySink sink;
-  write_all_packed(packed, sink);
-  return sink.take();
+  return to_memory([&](ByteSink& sink) { write_all_packed(packed, sink); });
 }
 
 }  // namespace qconv

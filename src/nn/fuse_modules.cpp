@@ -33,22 +33,14 @@ void check_trainable_pair(const ConvNd& conv, const BatchNorm& bn) {
         conv.name());
 }
 
-template <class Conv, class Norm, class ConvBn>
+// `Folded` is what remains without the normalization, `Trained` what keeps it; a ReLU is in both or in none.
+template <class Conv, class Norm, class Folded, class Trained>
 std::shared_ptr<Module> conv_bn(const Modules& m, bool qat) {
   const auto& conv = part<Conv>(m, 0);
   const auto& bn = part<Norm>(m, 1);
-  if (!qat) return std::make_shared<Conv>(fuse_conv_bn_eval(conv, bn));
+  if (!qat) return std::make_shared<Folded>(fuse_conv_bn_eval(conv, bn));
   check_trainable_pair(conv, bn);
-  return std::make_shared<ConvBn>(conv, bn);
-}
-
-template <class Conv, class Norm, class ConvReLU, class ConvBnReLU>
-std::shared_ptr<Module> conv_bn_relu(const Modules& m, bool qat) {
-  const auto& conv = part<Conv>(m, 0);
-  const auto& bn = part<Norm>(m, 1);
-  if (!qat) return std::make_shared<ConvReLU>(fuse_conv_bn_eval(conv, bn));
-  check_trainable_pair(conv, bn);
-  return std::make_shared<ConvBnReLU>(conv, bn);
+  return std::make_shared<Trained>(conv, bn);
 }
 
 template <class Conv, class ConvReLU>
@@ -65,9 +57,8 @@ std::shared_ptr<Module> conv_transpose_bn(const Modules& m, bool qat) {
 // The rows of one number of dimensions.
 template <class Conv, class ConvTranspose, class Norm, class ConvReLU, class ConvBn, class ConvBnReLU>
 void add_rows(std::vector<Fuser>& table) {
-  table.push_back({{typeid(Conv), typeid(Norm)}, conv_bn<Conv, Norm, ConvBn>});
-  table.push_back(
-      {{typeid(Conv), typeid(Norm), typeid(ReLU)}, conv_bn_relu<Conv, Norm, ConvReLU, ConvBnReLU>});
+  table.push_back({{typeid(Conv), typeid(Norm)}, conv_bn<Conv, Norm, Conv, ConvBn>});
+  table.push_back({{typeid(Conv), typeid(Norm), typeid(ReLU)}, conv_bn<Conv, Norm, ConvReLU, ConvBnReLU>});
   table.push_back({{typeid(Conv), typeid(ReLU)}, conv_relu<Conv, ConvReLU>});
   table.push_back({{typeid(ConvTranspose), typeid(Norm)}, conv_transpose_bn<ConvTranspose, Norm>});
 }
