@@ -85,8 +85,8 @@ def to_torch(tensor: _qconv.Tensor) -> torch.Tensor:
         # The channels must be there while the parameters are checked, so the sizes are real from the start.
         empty = torch._empty_per_channel_affine_quantized(
             tensor.shape,
-            scales=torch.utils.dlpack.from_dlpack(tensor.q_per_channel_scales().__dlpack__()),
-            zero_points=torch.utils.dlpack.from_dlpack(tensor.q_per_channel_zero_points().__dlpack__()),
+            scales=to_torch(tensor.q_per_channel_scales()),
+            zero_points=to_torch(tensor.q_per_channel_zero_points()),
             axis=tensor.q_per_channel_axis(),
             dtype=dtype,
         )

@@ -95,9 +95,14 @@ void bind_base(nb::module_& m) {
       .def("reset", &Observer::reset, "Forgets everything.")
       .def("clone", &Observer::clone, "One that saw the same and shares nothing.")
       .def("state_dict", &Observer::state_dict, arg("prefix") = "", "The state under PyTorch\'s names.")
-      .def("load_state_dict", &Observer::load_state_dict, arg("state_dict"), arg("prefix") = "",
-           "Takes the entries that begin with `prefix`; ValueError or TypeError that names the entry, and "
-           "nothing has changed.")
+      .def(
+          "load_state_dict",
+          [](Observer& o, const nb::dict& state, const std::string& prefix) {
+            o.load_state_dict(state_of_dict(state, std::string(o.name()) + ".load_state_dict"), prefix);
+          },
+          arg("state_dict"), arg("prefix") = "",
+          "Takes the entries that begin with `prefix`; ValueError or TypeError that names the entry, and "
+          "nothing has changed.")
       .def_prop_ro("dtype", &Observer::dtype)
       .def_prop_ro("qscheme", [](const Observer& o) { return std::string(to_string(o.qscheme())); })
       .def_prop_ro("quant_min", &Observer::quant_min)

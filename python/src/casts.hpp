@@ -79,21 +79,12 @@ struct type_caster<qconv::Shape> {
   }
 };
 
-/// A dict from name to Tensor, or None where PyTorch has None.
+/// Out, a dict from name to Tensor, or None where PyTorch has None; in, state_of_dict below, which can say
+/// what is wrong.
 template <>
 struct type_caster<qconv::StateDict> {
   NB_TYPE_CASTER(qconv::StateDict, const_name("dict[str, Tensor | None]"))
 
-  bool from_python(handle source, uint8_t, cleanup_list*) noexcept {
-    if (!isinstance<dict>(source)) return false;
-    for (auto [key, item] : borrow<dict>(source)) {
-      std::string name;
-      qconv::Tensor tensor;
-      if (!try_cast(key, name) || !(item.is_none() || try_cast(item, tensor))) return false;
-      value.set(name, std::move(tensor));
-    }
-    return true;
-  }
   static handle from_cpp(const qconv::StateDict& state, rv_policy, cleanup_list*) {
     dict result;
     for (const auto& [name, tensor] : state) {

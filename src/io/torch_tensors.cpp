@@ -76,7 +76,7 @@ void TorchTensors::check_globals(const Pickle& pickle) const {
   const bool more = unknown_.size() > shown;
   throw FileError(fmt::format(
       "{}: names {}{}, which PyTorch's own networks do not have; if you know what that is, name it in "
-      "TorchLoadOptions::safe_globals (of the program: --safe-global): it is read as data and not run",
+      "safe_globals (of the program: --safe-global): it is read as data and not run",
       pickle.who, names, more ? fmt::format(" and {} more", unknown_.size() - shown) : ""));
 }
 

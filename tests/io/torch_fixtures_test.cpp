@@ -206,10 +206,10 @@ TEST(TorchFiles, SharedMemoryStaysShared) {
 }
 
 TEST(TorchFiles, AUsersClassIsNamedUnlessItIsKnown) {
-  EXPECT_THAT(
-      file_error([&] { load_torch(torch_fixture("net.pt")); }),
-      testing::HasSubstr("entry 'net/data.pkl': names '__main__.Net', which PyTorch's own networks do not "
-                         "have; if you know what that is, name it in TorchLoadOptions::safe_globals"));
+  EXPECT_THAT(file_error([&] { load_torch(torch_fixture("net.pt")); }),
+              testing::HasSubstr(
+                  "entry 'net/data.pkl': names '__main__.Net', which PyTorch's own networks do not "
+                  "have; if you know what that is, name it in safe_globals (of the program: --safe-global)"));
 }
 
 TEST(TorchFiles, StatesLoadIntoModules) {

@@ -137,11 +137,11 @@ class kernels(contextlib.ContextDecorator, contextlib.AbstractContextManager):
             y = quantized_model(x)
 
     Whatever calls the operators is covered: eager modules, FX graphs, TorchScript. On leaving, also by an exception,
-    PyTorch's kernels are back. Weights are repacked at the first run of each layer and kept in this object, so keep it
-    and enter it again rather than make a new one for every run; those of the last 1,024 layers are kept. One may be active at a time in a process
-    (RuntimeError); it holds for all threads. conv2d_add returns a new tensor and leaves its addend alone. Where PyTorch does
-    not give back the weights that it packed, FBGEMM's transposed layers (kernels of height 2, channels in eights, no
-    padding) run on PyTorch's kernels as before, and QNNPACK's in three dimensions are a RuntimeError.
+    PyTorch's kernels are back. Weights are repacked at the first run of each layer and kept in this object, those of the
+    last 1,024 layers, so keep it and enter it again rather than make a new one for every run. One may be active at a time
+    in a process (RuntimeError); it holds for all threads. conv2d_add returns a new tensor and leaves its addend alone.
+    Where PyTorch does not give back the weights that it packed, FBGEMM's transposed layers (kernels of height 2, channels
+    in eights, no padding) run on PyTorch's kernels as before, and QNNPACK's in three dimensions are a RuntimeError.
 
     rule: "fbgemm" or "qnnpack", whose rounding to follow; None: that of torch.backends.quantized.engine.
     """

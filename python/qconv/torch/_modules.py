@@ -6,25 +6,18 @@ from .. import nn
 from .._torch_tensors import from_torch, to_torch
 from ._unpack import checked_rule, unpacked
 
+_NAMESPACES = {
+    "quantized": nn.quantized,
+    "quantized.dynamic": nn.quantized.dynamic,
+    "intrinsic.quantized": nn.intrinsic.quantized,
+}
 # The module of qconv that computes what PyTorch's class of that module and name does.
 CLASSES = {
-    **{
-        (f"{root}.quantized", f"{kind}{n}d"): getattr(nn.quantized, f"{kind}{n}d")
-        for root in ("torch.ao.nn", "torch.nn")
-        for kind in ("Conv", "ConvTranspose")
-        for n in (1, 2, 3)
-    },
-    **{
-        (f"{root}.quantized.dynamic", f"{kind}{n}d"): getattr(nn.quantized.dynamic, f"{kind}{n}d")
-        for root in ("torch.ao.nn", "torch.nn")
-        for kind in ("Conv", "ConvTranspose")
-        for n in (1, 2, 3)
-    },
-    **{
-        (f"{root}.intrinsic.quantized", name): getattr(nn.intrinsic.quantized, name)
-        for root in ("torch.ao.nn", "torch.nn")
-        for name in ("ConvReLU1d", "ConvReLU2d", "ConvReLU3d", "ConvAdd2d", "ConvAddReLU2d")
-    },
+    (f"{root}.{folder}", name): getattr(namespace, name)
+    for root in ("torch.ao.nn", "torch.nn")
+    for folder, namespace in _NAMESPACES.items()
+    for name in dir(namespace)
+    if name.startswith("Conv")
 }
 
 
