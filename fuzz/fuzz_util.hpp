@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <qconv/qconv.hpp>
@@ -16,9 +18,9 @@ inline std::span<const std::byte> as_bytes(const std::uint8_t* data, std::size_t
 }
 
 /// Ends the program, which is how a fuzz target reports a finding, unless `ok`.
-inline void require(bool ok, const char* what) {
+inline void require(bool ok, const std::string& what) {
   if (ok) return;
-  std::fprintf(stderr, "fuzz target: %s\n", what);
+  std::fprintf(stderr, "fuzz target: %s\n", what.c_str());
   std::abort();
 }
 
@@ -27,17 +29,22 @@ inline void touch(const Tensor& tensor) {
   if (tensor.defined()) require(equal(tensor, tensor.clone()), "a tensor differs from its copy");
 }
 
-/// Runs a reader: true when it accepted the input, false when it refused it as it should, in one line.
+/// Runs a reader: nothing when it accepted the input, the one line with which it refused it otherwise.
 template <class Body>
-bool accepts(const Body& body) {
+std::optional<std::string> refusal(const Body& body) {
   try {
     body();
-    return true;
+    return std::nullopt;
   } catch (const Error& error) {
     require(std::string_view(error.what()).find('\n') == std::string_view::npos,
             "an error of more than one line");
-    return false;
+    return error.what();
   }
+}
+
+template <class Body>
+bool accepts(const Body& body) {
+  return !refusal(body);
 }
 
 }  // namespace qconv::fuzzing

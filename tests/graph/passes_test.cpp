@@ -62,6 +62,34 @@ Graph rewritten(const std::string& name, const Pass& pass, int expected_count, f
   return graph;
 }
 
+Tensor filled(const Shape& sizes, float value) {
+  return Tensor::from_data(std::vector<float>(static_cast<std::size_t>(sizes.numel()), value), sizes);
+}
+
+TEST(Passes, ConstantsThatWouldOverflowAreNotFolded) {
+  // ConvTranspose, BatchNormalization: a mean that large times a scale leaves float32.
+  Graph graph = read("transpose_batch_norm");
+  const auto norm = std::find_if(graph.nodes.begin(), graph.nodes.end(),
+                                 [](const Node& n) { return std::holds_alternative<BatchNorm>(n.op); });
+  ASSERT_NE(norm, graph.nodes.end());
+  Tensor& mean = graph.value(norm->inputs[3]).constant;
+  mean = filled(mean.sizes(), 3e38F);
+  Tensor& scale = graph.value(norm->inputs[1]).constant;
+  scale = filled(scale.sizes(), 100.0F);
+  EXPECT_EQ(fold_batch_norm(graph), 0);
+
+  Graph bias = read("bias_add");
+  for (Value& v : bias.values) {
+    if (v.is_constant() && v.constant.dim() <= 1) v.constant = filled(v.constant.sizes(), 3e38F);
+  }
+  fold_bias(bias);
+  for (const Node& node : bias.nodes) {
+    if (std::holds_alternative<Conv>(node.op) && node.input(2) != kNoValue) {
+      EXPECT_TRUE(all_finite(bias.value(node.inputs[2]).constant)) << node.name;
+    }
+  }
+}
+
 TEST(FoldBatchNorm, IntoConvolutionsOfBothKinds) {
   EXPECT_THAT(ops(rewritten("residual", fold_batch_norm, 2)),
               ElementsAre("Conv", "Relu", "Conv", "Add", "Relu"));

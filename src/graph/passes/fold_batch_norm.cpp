@@ -75,6 +75,7 @@ int fold_batch_norm(Graph& graph) {
       folded = fold(graph, graph.nodes[i], norm->epsilon, w, bias, outputs, w.numel() / outputs,
                     [](std::int64_t row) { return row; });
     }
+    if (!all_finite(folded.weight) || !all_finite(folded.bias)) continue;
     const std::string name = weight.name;
     const std::string bias_name = node.name + "/bias";
     node.inputs.resize(3, kNoValue);

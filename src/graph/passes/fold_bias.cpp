@@ -43,10 +43,12 @@ int fold_bias(Graph& graph) {
         const std::vector<float> old = graph.value(node.inputs[2]).constant.to_vector<float>();
         for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = old[c] + bias[c];
       }
+      const Tensor sum = Tensor::from_data(bias, {channels});
+      if (!all_finite(sum)) continue;
       node.inputs.resize(conv ? 4 : 3, kNoValue);
       range = add->range;
       node.output = graph.nodes[i].output;
-      const ValueId id = graph.add_constant(node.name + "/bias", Tensor::from_data(bias, {channels}));
+      const ValueId id = graph.add_constant(node.name + "/bias", sum);
       node.inputs[2] = id;
       graph.nodes[i].output = x;  // nobody reads it: the Add dies
       ++count;

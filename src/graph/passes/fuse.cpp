@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "graph/infer.hpp"
 #include "graph/passes/passes.hpp"
 #include "support/check.hpp"
@@ -13,6 +16,12 @@ void infer_shapes(Graph& graph) {
       throw ValueError(fmt::format("node '{}' ({}): {}", node.name, op_name(node.op), e.what()));
     }
   }
+}
+
+bool all_finite(const Tensor& tensor) {
+  const Tensor dense = tensor.contiguous();
+  const float* values = dense.data<float>();
+  return std::all_of(values, values + dense.numel(), [](float v) { return std::isfinite(v); });
 }
 
 void fuse(Graph& graph) {

@@ -63,6 +63,10 @@ using QuantizeWeight = std::function<Tensor(const Node& node, const Tensor& weig
 void insert_qdq(Graph& graph, const std::map<ValueId, ActivationParams>& activations,
                 const Excluded& excluded, const QuantizeWeight& quantize_weight);
 
+/// Whether all elements of a float32 tensor are finite. Constants are combined only into such: a weight or
+/// bias that overflowed would not be read back from a file.
+bool all_finite(const Tensor& tensor);
+
 /// Removes the nodes marked in `gone`, one mark per node; the others keep their order.
 inline void remove_nodes(Graph& graph, const std::vector<bool>& gone) {
   std::size_t kept = 0;
