@@ -9,6 +9,7 @@
 #include <qconv/pooling.hpp>
 #include <qconv/resize.hpp>
 #include <qconv/tensor.hpp>
+#include <qconv/unary.hpp>
 
 /// The tensor functions a float network is made of, in torch.nn.functional's names and argument order.
 /// Tensors are float32 unless a function says otherwise; activations have sizes (N, C, spatial...) with a
@@ -54,11 +55,30 @@ QCONV_API Tensor relu(const Tensor& input);
 QCONV_API Tensor hardtanh(const Tensor& input, double min_val = -1, double max_val = 1);
 /// The same with limits that may be absent.
 QCONV_API Tensor clamp(const Tensor& input, std::optional<double> min, std::optional<double> max);
-/// a + b with NumPy's broadcasting.
+/// Any function of one number, computed in float32 by the C library: a unit in the last place may differ
+/// between systems.
+QCONV_API Tensor unary(const Tensor& input, const Unary& function);
+/// Functions of two numbers with NumPy's broadcasting. The result is channels-last when the input that has
+/// its sizes, the first if both do, is. NaN in either input gives NaN.
 QCONV_API Tensor add(const Tensor& a, const Tensor& b);
+QCONV_API Tensor sub(const Tensor& a, const Tensor& b);
+QCONV_API Tensor mul(const Tensor& a, const Tensor& b);
+QCONV_API Tensor div(const Tensor& a, const Tensor& b);
+QCONV_API Tensor pow(const Tensor& a, const Tensor& b);
+QCONV_API Tensor minimum(const Tensor& a, const Tensor& b);
+QCONV_API Tensor maximum(const Tensor& a, const Tensor& b);
 /// The tensors one after the other along `dim`; all other sizes must be equal. Works on every dtype;
 /// quantized tensors must share their per-tensor parameters (ops::cat requantizes).
 QCONV_API Tensor cat(std::span<const Tensor> tensors, int dim = 0);
+
+/// Every step[d]-th element from first[d] on, size[d] of them in each dimension d: a copy. Steps are not 0; the
+/// elements must be there. Works on every dtype; quantized tensors keep their per-tensor parameters.
+QCONV_API Tensor slice(const Tensor& input, const Shape& first, const Shape& step, const Shape& sizes);
+/// The slices of dimension `dim` with these indices, in their order; negative ones count from the end. Works on
+/// every dtype.
+QCONV_API Tensor index_select(const Tensor& input, int dim, std::span<const std::int64_t> index);
+/// The tensor repeated to `sizes`, as NumPy's broadcasting does: a copy.
+QCONV_API Tensor expand(const Tensor& input, const Shape& sizes);
 
 /// Adds elements around the border. `pad` is PyTorch's: begin and end of the last dimension, then of the one
 /// before, and so on; negative numbers crop. PaddingMode::zeros is PyTorch's "constant" and writes `value`.
@@ -111,6 +131,17 @@ QCONV_API Tensor softmax(const Tensor& input, int dim);
 /// 1 and 0.
 QCONV_API Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
                             const Bias& weight = {}, const Bias& bias = {}, double eps = 1e-5);
+
+/// (x - mean) / sqrt(var + eps) * weight + bias over the slices along dimension `dim` (-1: the last), whose
+/// size `weight` and `bias` (default 1 and 0) have. PyTorch's layer_norm over the last dimension; over
+/// dimension 1 of (N, C, ...) it normalizes each position over its channels.
+QCONV_API Tensor layer_norm(const Tensor& input, int dim = -1, const Bias& weight = {}, const Bias& bias = {},
+                            double eps = 1e-5);
+/// The same over the spatial positions of each channel of (N, C, spatial...).
+QCONV_API Tensor instance_norm(const Tensor& input, const Bias& weight = {}, const Bias& bias = {},
+                               double eps = 1e-5);
+/// The mean over the dimensions `dims`, which stay with size 1 when `keepdim`: sums in float64.
+QCONV_API Tensor mean(const Tensor& input, std::span<const std::int64_t> dims, bool keepdim = false);
 
 /// The mean and the biased variance of each channel (dimension 1), float32, 1-D: sums in float64 in memory
 /// order, rounded at the end. Throws ValueError for a tensor without values.

@@ -8,6 +8,7 @@
 #include <qconv/pooling.hpp>
 #include <qconv/resize.hpp>
 #include <qconv/tensor.hpp>
+#include <qconv/unary.hpp>
 
 /// The int8 operators a network needs besides convolutions, named as in `torch.ops.quantized`. Tensors are
 /// quint8 or qint8, quantized per tensor; results have the (first) input's dtype. Results of rank 3 to 5 lie
@@ -35,6 +36,31 @@ QCONV_API Tensor add(const Tensor& qa, const Tensor& qb, double output_scale, st
 /// The same, never below zo.
 QCONV_API Tensor add_relu(const Tensor& qa, const Tensor& qb, double output_scale,
                           std::int64_t output_zero_point);
+
+/// The same with a difference.
+QCONV_API Tensor sub(const Tensor& qa, const Tensor& qb, double output_scale, std::int64_t output_zero_point);
+/// clamp(rint(float((a - za) * (b - zb)) * m) + zo) with m = float(sa * sb / so), the scales in double. Both
+/// inputs have one dtype; NumPy's broadcasting.
+QCONV_API Tensor mul(const Tensor& qa, const Tensor& qb, double output_scale, std::int64_t output_zero_point);
+/// The same, never below zo.
+QCONV_API Tensor mul_relu(const Tensor& qa, const Tensor& qb, double output_scale,
+                          std::int64_t output_zero_point);
+
+/// clamp(rint(f(s * (q - z)) * (1 / so)) + zo), f computed in float64 and rounded to float32: a table of 256
+/// entries. Where f is not defined (log below 0), zo.
+QCONV_API Tensor unary(const Tensor& qx, const Unary& function, double output_scale,
+                       std::int64_t output_zero_point, OutputDType output_dtype = std::nullopt);
+
+/// clamp(rint(a[c] * (q - z) + b[c]) + zo) per channel (dimension 1) with f[c] = weight[c] / sqrt(var[c] +
+/// eps), a[c] = float(f[c] * (s / so)) and b[c] = float((bias[c] - mean[c] * f[c]) / so), everything but a
+/// and b in double. `weight` and `bias` default to 1 and 0.
+QCONV_API Tensor batch_norm(const Tensor& qx, const Tensor& running_mean, const Tensor& running_var,
+                            const Bias& weight, const Bias& bias, double eps, double output_scale,
+                            std::int64_t output_zero_point);
+/// The same, never below zo.
+QCONV_API Tensor batch_norm_relu(const Tensor& qx, const Tensor& running_mean, const Tensor& running_var,
+                                 const Bias& weight, const Bias& bias, double eps, double output_scale,
+                                 std::int64_t output_zero_point);
 
 /// max(q, z).
 QCONV_API Tensor relu(const Tensor& qx);

@@ -4,20 +4,13 @@
 #include <cstring>
 
 #include "graph/infer.hpp"
+#include "graph/slicing.hpp"
 #include "support/check.hpp"
 
 namespace qconv::graph {
 namespace {
 
 using Facts = std::span<const Fact>;
-
-// Sizes and indices: int64, or int32 converted.
-std::vector<std::int64_t> integers(const Tensor& t, std::string_view who) {
-  if (t.dtype() == DType::int64) return t.to_vector<std::int64_t>();
-  check(t.dtype() == DType::int32, "{}: expected integers, got {}", who, to_string(t.dtype()));
-  const auto narrow = t.to_vector<std::int32_t>();
-  return {narrow.begin(), narrow.end()};
-}
 
 // Walks the indices of `sizes` in row-major order.
 template <class Visit>
@@ -81,34 +74,76 @@ Tensor binary(const Tensor& a, const Tensor& b, const Shape& sizes, const F& f) 
   return out;
 }
 
-enum class Binary { add, sub, mul, div };
+enum class Arithmetic { add, sub, mul, div, pow, min, max };
 
-Tensor arithmetic(const Tensor& a, const Tensor& b, const Shape& sizes, Binary kind) {
+Arithmetic arithmetic_of(BinaryKind kind) {
+  switch (kind) {
+    case BinaryKind::sub:
+      return Arithmetic::sub;
+    case BinaryKind::mul:
+      return Arithmetic::mul;
+    case BinaryKind::div:
+      return Arithmetic::div;
+    case BinaryKind::pow:
+      return Arithmetic::pow;
+    case BinaryKind::min:
+      return Arithmetic::min;
+    case BinaryKind::max:
+      return Arithmetic::max;
+  }
+  return Arithmetic::add;
+}
+
+float float_arithmetic(Arithmetic kind, float x, float y) {
+  switch (kind) {
+    case Arithmetic::add:
+      return x + y;
+    case Arithmetic::sub:
+      return x - y;
+    case Arithmetic::mul:
+      return x * y;
+    case Arithmetic::div:
+      return x / y;
+    case Arithmetic::pow:
+      return std::pow(x, y);
+    case Arithmetic::min:
+      return std::min(x, y);
+    case Arithmetic::max:
+      return std::max(x, y);
+  }
+  return 0;
+}
+
+Tensor arithmetic(const Tensor& a, const Tensor& b, const Shape& sizes, Arithmetic kind) {
   check(a.dtype() == b.dtype(), "operands of dtype {} and {}", to_string(a.dtype()), to_string(b.dtype()));
   if (a.dtype() == DType::float32) {
-    return binary<float>(a, b, sizes, [&](float x, float y) {
-      return kind == Binary::add ? x + y : kind == Binary::sub ? x - y : kind == Binary::mul ? x * y : x / y;
-    });
+    return binary<float>(a, b, sizes, [&](float x, float y) { return float_arithmetic(kind, x, y); });
   }
   check(a.dtype() == DType::int64, "arithmetic on {} is not supported", to_string(a.dtype()));
   return binary<std::int64_t>(a, b, sizes, [&](std::int64_t x, std::int64_t y) {
     std::int64_t r = 0;
     bool overflow = false;
     switch (kind) {
-      case Binary::add:
+      case Arithmetic::add:
         overflow = __builtin_add_overflow(x, y, &r);
         break;
-      case Binary::sub:
+      case Arithmetic::sub:
         overflow = __builtin_sub_overflow(x, y, &r);
         break;
-      case Binary::mul:
+      case Arithmetic::mul:
         overflow = __builtin_mul_overflow(x, y, &r);
         break;
-      case Binary::div:
+      case Arithmetic::div:
         check(y != 0, "division by zero in the arithmetic on sizes");
         overflow = y == -1 && x == std::numeric_limits<std::int64_t>::min();
         if (!overflow) r = x / y;
         break;
+      case Arithmetic::pow:
+        throw ValueError("Pow of integers is not supported");
+      case Arithmetic::min:
+        return std::min(x, y);
+      case Arithmetic::max:
+        return std::max(x, y);
     }
     check(!overflow, "overflow in the arithmetic on sizes");
     return r;
@@ -147,28 +182,26 @@ struct Evaluate {
   Tensor operator()(const Add& a) const {
     if (!a.range.unlimited()) return {};
     spend(*sizes, tensor(0).dtype());
-    return arithmetic(tensor(0), tensor(1), *sizes, Binary::add);
+    return arithmetic(tensor(0), tensor(1), *sizes, Arithmetic::add);
   }
-  Tensor operator()(const SizeArithmetic& a) const {
+  Tensor operator()(const Binary& b) const {
     spend(*sizes, tensor(0).dtype());
-    switch (a.kind) {
-      case Arithmetic::sub:
-        return arithmetic(tensor(0), tensor(1), *sizes, Binary::sub);
-      case Arithmetic::mul:
-        return arithmetic(tensor(0), tensor(1), *sizes, Binary::mul);
-      case Arithmetic::div:
-        return arithmetic(tensor(0), tensor(1), *sizes, Binary::div);
-      case Arithmetic::floor:
-      case Arithmetic::ceil:
-        break;
-    }
-    check(tensor(0).dtype() == DType::float32, "Floor and Ceil take float32, got {}",
+    return arithmetic(tensor(0), tensor(1), *sizes, arithmetic_of(b.kind));
+  }
+  Tensor operator()(const UnaryOp& u) const {
+    const std::string_view name = to_string(u.function.kind);
+    check(tensor(0).dtype() == DType::float32, "{}: expected float32, got {}", name,
           to_string(tensor(0).dtype()));
-    Tensor out = tensor(0).clone();
+    spend(*sizes, tensor(0).dtype());
+    Tensor out = tensor(0).clone(MemoryFormat::contiguous);
     float* v = out.mutable_data<float>();
-    for (std::int64_t i = 0; i < out.numel(); ++i)
-      v[i] = a.kind == Arithmetic::floor ? std::floor(v[i]) : std::ceil(v[i]);
+    for (std::int64_t i = 0; i < out.numel(); ++i) v[i] = u.function(v[i]);
     return out;
+  }
+  Tensor operator()(const Expand&) const {
+    spend(*sizes, tensor(0).dtype());
+    const Shape strides = broadcast_strides(tensor(0).sizes(), sizes->rank());
+    return pick(tensor(0), *sizes, [&](const Shape& index) { return offset_of(index, strides); });
   }
   Tensor operator()(const Concat& c) const {
     spend(*sizes, tensor(0).dtype());
@@ -242,44 +275,12 @@ struct Evaluate {
     return out;
   }
   Tensor operator()(const Slice&) const {
-    const Tensor& x = tensor(0);
-    const auto starts = integers(tensor(1), "Slice");
-    const auto ends = integers(tensor(2), "Slice");
-    std::vector<std::int64_t> axes(starts.size());
-    for (std::size_t i = 0; i < axes.size(); ++i) axes[i] = static_cast<std::int64_t>(i);
-    if (has(3)) axes = integers(tensor(3), "Slice");
-    std::vector<std::int64_t> steps(starts.size(), 1);
-    if (has(4)) steps = integers(tensor(4), "Slice");
-    check(starts.size() == ends.size() && starts.size() == axes.size() && starts.size() == steps.size(),
-          "Slice: {} starts, {} ends, {} axes and {} steps", starts.size(), ends.size(), axes.size(),
-          steps.size());
-    Shape out = x.sizes();
-    Shape first = Shape::filled(x.dim(), 0);
-    Shape step = Shape::filled(x.dim(), 1);
-    for (std::size_t i = 0; i < starts.size(); ++i) {
-      const std::int64_t axis = axes[i] < 0 ? axes[i] + x.dim() : axes[i];
-      check(axis >= 0 && axis < x.dim(), "Slice: axis {} is out of range", axes[i]);
-      const int d = static_cast<int>(axis);
-      const std::int64_t size = x.size(d);
-      check(steps[i] != 0 && steps[i] > -(std::int64_t{1} << 31) && steps[i] < (std::int64_t{1} << 31),
-            "Slice: a step of {} is not possible", steps[i]);
-      const auto from_end = [&](std::int64_t v) { return v < 0 ? std::max(v, -size - 1) + size : v; };
-      const bool forward = steps[i] > 0;
-      const std::int64_t begin =
-          std::clamp<std::int64_t>(from_end(starts[i]), forward ? 0 : -1, forward ? size : size - 1);
-      const std::int64_t end =
-          std::clamp<std::int64_t>(from_end(ends[i]), forward ? 0 : -1, forward ? size : size - 1);
-      const std::int64_t span = forward ? end - begin : begin - end;
-      const std::int64_t stride = forward ? steps[i] : -steps[i];
-      out[d] = span <= 0 ? 0 : (span + stride - 1) / stride;
-      first[d] = begin;
-      step[d] = steps[i];
-    }
-    spend(out, x.dtype());
-    const Shape strides = dense_strides(x.sizes(), MemoryFormat::contiguous);
-    return pick(x, out, [&](const Shape& index) {
+    const Slicing s = *slicing_of(in);
+    spend(s.sizes, tensor(0).dtype());
+    const Shape strides = dense_strides(tensor(0).sizes(), MemoryFormat::contiguous);
+    return pick(tensor(0), s.sizes, [&](const Shape& index) {
       std::int64_t offset = 0;
-      for (int d = 0; d < index.rank(); ++d) offset += (first[d] + index[d] * step[d]) * strides[d];
+      for (int d = 0; d < index.rank(); ++d) offset += (s.first[d] + index[d] * s.step[d]) * strides[d];
       return offset;
     });
   }

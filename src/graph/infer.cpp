@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "graph/slicing.hpp"
 #include "graph/windows.hpp"
 #include "support/check.hpp"
 
@@ -100,10 +101,13 @@ struct Infer {
   }
   Fact operator()(const Linear&) const {
     const Shape& weight = *at(in, 1).sizes;
-    if (!x()) return like(Shape{kDynamic, weight[0]});
-    check(x()->rank() == 2 && ((*x())[1] < 0 || (*x())[1] == weight[1]),
-          "expected an input of sizes (N, {}), got {}", weight[1], x()->to_string());
-    return like(Shape{(*x())[0], weight[0]});
+    if (!x()) return same();
+    Shape out = *x();
+    const int last = out.rank() - 1;
+    check(last >= 1 && (out[last] < 0 || out[last] == weight[1]),
+          "expected an input of sizes (N, ..., {}), got {}", weight[1], out.to_string());
+    out[last] = weight[0];
+    return like(out);
   }
   Fact operator()(const BatchNorm&) const {
     const std::int64_t channels = at(in, 1).tensor.numel();
@@ -118,11 +122,46 @@ struct Infer {
   Fact operator()(const Add&) const {
     const auto& a = at(in, 0).sizes;
     const auto& b = at(in, 1).sizes;
+    check(at(in, 0).dtype == at(in, 1).dtype, "operands of dtype {} and {}", to_string(at(in, 0).dtype),
+          to_string(at(in, 1).dtype));
     return like(a && b ? std::optional(broadcast(*a, *b, "Add")) : std::nullopt);
   }
-  Fact operator()(const SizeArithmetic& a) const {
-    if (a.kind == Arithmetic::floor || a.kind == Arithmetic::ceil) return same();
-    return (*this)(Add{});
+  Fact operator()(const Binary&) const { return (*this)(Add{}); }
+  Fact operator()(const UnaryOp&) const { return same(); }
+  Fact operator()(const LayerNorm& l) const {
+    if (!x()) return same();
+    const int axis = wrap_axis(l.axis, x()->rank(), "LayerNormalization");
+    const std::int64_t count = at(in, 1).tensor.numel();
+    check((*x())[axis] < 0 || (*x())[axis] == count,
+          "LayerNormalization: a scale of {} elements over axis {} of sizes {}", count, axis,
+          x()->to_string());
+    return same();
+  }
+  Fact operator()(const InstanceNorm&) const {
+    const std::int64_t channels = at(in, 1).tensor.numel();
+    check(!x() || (x()->rank() >= 3 && ((*x())[1] < 0 || (*x())[1] == channels)),
+          "expected an input (N, {}, spatial...), got sizes {}", channels, x() ? x()->to_string() : "");
+    return same();
+  }
+  Fact operator()(const Mean& m) const {
+    if (!x()) return same();
+    std::vector<bool> reduced(static_cast<std::size_t>(x()->rank()), m.axes.empty());
+    for (const std::int64_t a : m.axes)
+      reduced[static_cast<std::size_t>(wrap_axis(a, x()->rank(), "ReduceMean"))] = true;
+    Shape out;
+    for (int d = 0; d < x()->rank(); ++d) {
+      const bool gone = reduced[static_cast<std::size_t>(d)];
+      if (m.keep_dims || !gone) out.push_back(gone ? 1 : (*x())[d]);
+    }
+    return like(out);
+  }
+  Fact operator()(const Expand&) const {
+    const Fact& wanted = at(in, 1);
+    if (!x() || !wanted.tensor.defined()) return like(std::nullopt);
+    check(wanted.tensor.dtype() == DType::int64, "Expand: the shape must be int64");
+    const Shape shape(wanted.tensor.to_vector<std::int64_t>());
+    for (const std::int64_t s : shape) check(s >= 0, "Expand: a size of {} is not possible", s);
+    return like(broadcast(*x(), shape, "Expand"));
   }
   Fact operator()(const GlobalAveragePool&) const {
     if (!x()) return same();
@@ -314,9 +353,9 @@ struct Infer {
   }
   Fact operator()(const Cast& c) const { return {c.to, x(), {}}; }
   Fact operator()(const Slice&) const {
-    // Slices are of sizes and of constants, whose result is evaluated; until then the rank is what is known.
     if (!x()) return same();
-    return like(Shape::filled(x()->rank(), kDynamic));
+    const std::optional<Slicing> slicing = slicing_of(in);
+    return like(slicing ? slicing->sizes : Shape::filled(x()->rank(), kDynamic));
   }
   Fact operator()(const ConstantOfShape& c) const {
     const Tensor& shape = at(in, 0).tensor;

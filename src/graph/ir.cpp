@@ -14,6 +14,73 @@ Range intersect(const Range& first, const Range& second) noexcept {
 
 namespace {
 
+std::string_view name_of(UnaryKind kind) {
+  switch (kind) {
+    case UnaryKind::abs:
+      return "Abs";
+    case UnaryKind::affine:
+      return "Affine";
+    case UnaryKind::ceil:
+      return "Ceil";
+    case UnaryKind::elu:
+      return "Elu";
+    case UnaryKind::erf:
+      return "Erf";
+    case UnaryKind::exp:
+      return "Exp";
+    case UnaryKind::floor:
+      return "Floor";
+    case UnaryKind::gelu:
+    case UnaryKind::gelu_tanh:
+      return "Gelu";
+    case UnaryKind::hardsigmoid:
+      return "HardSigmoid";
+    case UnaryKind::hardswish:
+      return "HardSwish";
+    case UnaryKind::leaky_relu:
+      return "LeakyRelu";
+    case UnaryKind::log:
+      return "Log";
+    case UnaryKind::mish:
+      return "Mish";
+    case UnaryKind::neg:
+      return "Neg";
+    case UnaryKind::pow:
+      return "Pow";
+    case UnaryKind::reciprocal:
+      return "Reciprocal";
+    case UnaryKind::sigmoid:
+      return "Sigmoid";
+    case UnaryKind::silu:
+      return "Swish";
+    case UnaryKind::softplus:
+      return "Softplus";
+    case UnaryKind::sqrt:
+      return "Sqrt";
+    case UnaryKind::tanh:
+      return "Tanh";
+  }
+  return "";
+}
+
+std::string_view name_of(BinaryKind kind) {
+  switch (kind) {
+    case BinaryKind::sub:
+      return "Sub";
+    case BinaryKind::mul:
+      return "Mul";
+    case BinaryKind::div:
+      return "Div";
+    case BinaryKind::pow:
+      return "Pow";
+    case BinaryKind::min:
+      return "Min";
+    case BinaryKind::max:
+      return "Max";
+  }
+  return "";
+}
+
 struct NameOf {
   std::string_view operator()(const Conv& c) const {
     return c.geometry.transposed ? "ConvTranspose" : "Conv";
@@ -22,10 +89,15 @@ struct NameOf {
   std::string_view operator()(const BatchNorm&) const { return "BatchNormalization"; }
   std::string_view operator()(const Clip& c) const { return c.range == Range{.lo = 0} ? "Relu" : "Clip"; }
   std::string_view operator()(const Add&) const { return "Add"; }
+  std::string_view operator()(const UnaryOp& u) const { return name_of(u.function.kind); }
+  std::string_view operator()(const Binary& b) const { return name_of(b.kind); }
   std::string_view operator()(const Pool& p) const {
     return p.kind == PoolKind::max ? "MaxPool" : "AveragePool";
   }
   std::string_view operator()(const GlobalAveragePool&) const { return "GlobalAveragePool"; }
+  std::string_view operator()(const Mean&) const { return "ReduceMean"; }
+  std::string_view operator()(const LayerNorm&) const { return "LayerNormalization"; }
+  std::string_view operator()(const InstanceNorm&) const { return "InstanceNormalization"; }
   std::string_view operator()(const Flatten&) const { return "Flatten"; }
   std::string_view operator()(const Reshape&) const { return "Reshape"; }
   std::string_view operator()(const Pad&) const { return "Pad"; }
@@ -42,21 +114,7 @@ struct NameOf {
   std::string_view operator()(const Cast&) const { return "Cast"; }
   std::string_view operator()(const Slice&) const { return "Slice"; }
   std::string_view operator()(const ConstantOfShape&) const { return "ConstantOfShape"; }
-  std::string_view operator()(const SizeArithmetic& a) const {
-    switch (a.kind) {
-      case Arithmetic::sub:
-        return "Sub";
-      case Arithmetic::mul:
-        return "Mul";
-      case Arithmetic::div:
-        return "Div";
-      case Arithmetic::floor:
-        return "Floor";
-      case Arithmetic::ceil:
-        return "Ceil";
-    }
-    return "";
-  }
+  std::string_view operator()(const Expand&) const { return "Expand"; }
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <qconv/conv_problem.hpp>
 #include <qconv/resize.hpp>
 #include <qconv/tensor.hpp>
+#include <qconv/unary.hpp>
 
 /// A network as data: values, and the nodes that compute them. Passes rewrite it; the executor runs it.
 /// Nothing here knows a file format or a kernel.
@@ -49,13 +50,14 @@ struct Conv {
   std::vector<std::int64_t> output_shape;  ///< spatial sizes asked of a transposed convolution, or empty
   Range range;
 };
-/// Input: x (N, K); weight (M, K) and bias (M) or none, constants. Output (N, M).
+/// Input: x (..., K); weight (M, K) and bias (M) or none, constants. Output (..., M).
 struct Linear {
   Range range;
 };
 /// Inputs: x, scale, bias, mean, variance; all but x are constants with one element per channel.
 struct BatchNorm {
   double epsilon = 1e-5;
+  Range range;
 };
 /// Input: x. Between quantized values it also changes the parameters: it is requantization.
 struct Clip {
@@ -64,6 +66,15 @@ struct Clip {
 /// Inputs: a, b, of equal sizes or broadcast as in NumPy (integers only).
 struct Add {
   Range range;
+};
+/// Input: x. A table on integers.
+struct UnaryOp {
+  Unary function;
+};
+/// Inputs: a, b, of equal sizes or broadcast as in NumPy.
+enum class BinaryKind { sub, mul, div, pow, min, max };
+struct Binary {
+  BinaryKind kind = BinaryKind::mul;
 };
 enum class PoolKind { max, average };
 /// Input: x. The channels of `window` are not used.
@@ -75,6 +86,20 @@ struct Pool {
   bool count_include_pad = false;
 };
 struct GlobalAveragePool {};
+/// Input: x. Over all dimensions where there are no axes.
+struct Mean {
+  std::vector<std::int64_t> axes;
+  bool keep_dims = true;
+};
+/// Inputs: x, scale, bias or none; constants of one element per index along `axis`.
+struct LayerNorm {
+  int axis = -1;
+  double epsilon = 1e-5;
+};
+/// Inputs: x, scale, bias; constants of one element per channel.
+struct InstanceNorm {
+  double epsilon = 1e-5;
+};
 struct Flatten {
   int axis = 1;
 };
@@ -111,8 +136,8 @@ struct Softmax {
 struct Quantize {};
 struct Dequantize {};
 
-/// Arithmetic on sizes: what exporters put around Reshape, Pad and Resize. Evaluated when the input sizes are
-/// known, never run on activations.
+/// Moving elements about, and arithmetic on sizes: what exporters put around Reshape, Pad and Resize is
+/// evaluated when the input sizes are known.
 struct ShapeOf {
   int start = 0;
   int end = std::numeric_limits<int>::max();
@@ -135,14 +160,13 @@ struct Slice {};
 struct ConstantOfShape {
   Tensor value;  ///< one element
 };
-enum class Arithmetic { sub, mul, div, floor, ceil };
-struct SizeArithmetic {
-  Arithmetic kind = Arithmetic::mul;
-};
+/// Inputs: x, shape (int64): x repeated as NumPy's broadcasting to that shape does.
+struct Expand {};
 
-using Op = std::variant<Conv, Linear, BatchNorm, Clip, Add, Pool, GlobalAveragePool, Flatten, Reshape, Pad,
-                        Concat, Transpose, Resize, Softmax, Quantize, Dequantize, ShapeOf, Gather, Unsqueeze,
-                        Squeeze, Cast, Slice, ConstantOfShape, SizeArithmetic>;
+using Op =
+    std::variant<Conv, Linear, BatchNorm, Clip, Add, UnaryOp, Binary, Pool, GlobalAveragePool, Mean,
+                 LayerNorm, InstanceNorm, Flatten, Reshape, Pad, Concat, Transpose, Resize, Softmax, Quantize,
+                 Dequantize, ShapeOf, Gather, Unsqueeze, Squeeze, Cast, Slice, ConstantOfShape, Expand>;
 
 /// "Conv", "ConvTranspose", "MaxPool", ...: ONNX's name of what the node does.
 std::string_view op_name(const Op& op) noexcept;

@@ -7,6 +7,7 @@
 #include <qconv/network_ops.hpp>
 #include <qconv/quantize.hpp>
 
+#include "graph/slicing.hpp"
 #include "ops/prepack.hpp"
 #include "ops/run.hpp"
 #include "support/check.hpp"
@@ -73,6 +74,13 @@ struct Run {
   double scale() const { return result.q_scale(); }
   std::int64_t zero_point() const { return result.q_zero_point(); }
 
+  std::optional<Tensor> optional_input(std::size_t i) const {
+    return i < in.size() && in[i] != nullptr ? std::optional(*in[i]) : std::nullopt;
+  }
+  static Tensor limited(Tensor y, const Range& range) {
+    return range.unlimited() ? y : functional::clamp(y, wide_limit(range.lo), wide_limit(range.hi));
+  }
+
   Tensor operator()(const Conv& c) const {
     const Tensor* addend = in.size() > 3 ? in[3] : nullptr;
     if (!integers()) return layer.convolution->run(x(), addend ? *addend : Tensor());
@@ -85,8 +93,40 @@ struct Run {
                                : ops::linear_relu(x(), layer.packed, scale(), zero_point(), result.dtype());
   }
   Tensor operator()(const BatchNorm& b) const {
-    return functional::batch_norm(x(), *in[3], *in[4], *in[1], *in[2], b.epsilon);
+    if (integers()) {
+      const auto norm = b.range.unlimited() ? ops::batch_norm : ops::batch_norm_relu;
+      return norm(x(), *in[3], *in[4], *in[1], *in[2], b.epsilon, scale(), zero_point());
+    }
+    return limited(functional::batch_norm(x(), *in[3], *in[4], *in[1], *in[2], b.epsilon), b.range);
   }
+  Tensor operator()(const UnaryOp& u) const {
+    return integers() ? ops::unary(x(), u.function, scale(), zero_point(), result.dtype())
+                      : functional::unary(x(), u.function);
+  }
+  Tensor operator()(const Binary& b) const {
+    switch (b.kind) {
+      case BinaryKind::sub:
+        return integers() ? ops::sub(x(), *in[1], scale(), zero_point()) : functional::sub(x(), *in[1]);
+      case BinaryKind::mul:
+        return integers() ? ops::mul(x(), *in[1], scale(), zero_point()) : functional::mul(x(), *in[1]);
+      case BinaryKind::div:
+        return functional::div(x(), *in[1]);
+      case BinaryKind::pow:
+        return functional::pow(x(), *in[1]);
+      case BinaryKind::min:
+        return functional::minimum(x(), *in[1]);
+      case BinaryKind::max:
+        return functional::maximum(x(), *in[1]);
+    }
+    return {};
+  }
+  Tensor operator()(const LayerNorm& l) const {
+    return functional::layer_norm(x(), l.axis, optional_input(1), optional_input(2), l.epsilon);
+  }
+  Tensor operator()(const InstanceNorm& n) const {
+    return functional::instance_norm(x(), optional_input(1), optional_input(2), n.epsilon);
+  }
+  Tensor operator()(const Mean& m) const { return functional::mean(x(), m.axes, m.keep_dims); }
   Tensor operator()(const Clip& c) const {
     const auto lo = wide_limit(c.range.lo);
     const auto hi = wide_limit(c.range.hi);
@@ -101,8 +141,7 @@ struct Run {
       return a.range.unlimited() ? ops::add(x(), *in[1], scale(), zero_point())
                                  : ops::add_relu(x(), *in[1], scale(), zero_point());
     }
-    const Tensor sum = functional::add(x(), *in[1]);
-    return a.range.unlimited() ? sum : functional::clamp(sum, wide_limit(a.range.lo), wide_limit(a.range.hi));
+    return limited(functional::add(x(), *in[1]), a.range);
   }
   Tensor operator()(const Pool& p) const {
     if (p.kind == PoolKind::max) return functional::max_pool(x(), pooling_of(p));
@@ -142,6 +181,17 @@ struct Run {
     return integers() ? ops::interpolate(x(), resize, scale(), zero_point())
                       : functional::interpolate(x(), resize);
   }
+  Tensor operator()(const Slice&) const {
+    std::vector<Fact> facts;
+    for (const Tensor* t : in) facts.push_back(t == nullptr ? Fact{} : Fact{t->dtype(), t->sizes(), *t});
+    const Slicing s = *slicing_of(facts);
+    return functional::slice(x(), s.first, s.step, s.sizes);
+  }
+  Tensor operator()(const Gather& g) const {
+    const int axis = g.axis < 0 ? g.axis + x().dim() : g.axis;
+    return functional::index_select(x(), axis, graph::integers(*in[1], "Gather")).reshape(result.sizes());
+  }
+  Tensor operator()(const Expand&) const { return functional::expand(x(), result.sizes()); }
   Tensor operator()(const Softmax& s) const { return functional::softmax(x(), s.axis); }
   Tensor operator()(const Quantize&) const {
     return quantize_per_tensor(x(), scale(), zero_point(), result.dtype());

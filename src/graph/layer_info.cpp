@@ -30,6 +30,10 @@ struct Detail {
   }
   std::string operator()(const Linear& l) const { return l.range.unlimited() ? "" : describe_range(l.range); }
   std::string operator()(const Add& a) const { return a.range.unlimited() ? "" : describe_range(a.range); }
+  std::string operator()(const BatchNorm& b) const {
+    return b.range.unlimited() ? "" : describe_range(b.range);
+  }
+  std::string operator()(const UnaryOp& u) const { return u.function.to_string(); }
   std::string operator()(const Clip& c) const {
     return c.range.unlimited() ? "requantize" : c.range == Range{.lo = 0} ? "" : describe_range(c.range);
   }
@@ -44,11 +48,15 @@ struct Detail {
 // Inputs that are weights rather than activations.
 bool is_weight(const Node& node, std::size_t input) {
   if (std::holds_alternative<Conv>(node.op)) return input == 1 || input == 2;
-  return (std::holds_alternative<Linear>(node.op) || std::holds_alternative<BatchNorm>(node.op)) && input > 0;
+  return input > 0 &&
+         (std::holds_alternative<Linear>(node.op) || std::holds_alternative<BatchNorm>(node.op) ||
+          std::holds_alternative<LayerNorm>(node.op) || std::holds_alternative<InstanceNorm>(node.op));
 }
 
 bool shape_argument(const Node& node, std::size_t input) {
-  return input > 0 && (std::holds_alternative<Reshape>(node.op) || std::holds_alternative<Resize>(node.op));
+  return input > 0 && (std::holds_alternative<Reshape>(node.op) || std::holds_alternative<Resize>(node.op) ||
+                       std::holds_alternative<Slice>(node.op) || std::holds_alternative<Gather>(node.op) ||
+                       std::holds_alternative<Expand>(node.op));
 }
 
 std::int64_t multiply_adds(const Node& node, const LayerInfo& layer) {
@@ -57,7 +65,7 @@ std::int64_t multiply_adds(const Node& node, const LayerInfo& layer) {
   };
   if (layer.inputs.empty() || !known(layer.inputs[0]) || !known(layer.output)) return 0;
   if (std::holds_alternative<Linear>(node.op))
-    return layer.output.sizes->numel() * (*layer.inputs[0].sizes)[1];
+    return layer.output.sizes->numel() * (*layer.inputs[0].sizes)[layer.inputs[0].sizes->rank() - 1];
   const auto* conv = std::get_if<Conv>(&node.op);
   if (conv == nullptr) return 0;
   const ConvGeometry& g = conv->geometry;

@@ -1,5 +1,6 @@
 // A graph::Graph becomes an ONNX model, node by node.
 #include <cmath>
+#include <numbers>
 
 #include "io/onnx.hpp"
 #include "io/onnx_tensor.hpp"
@@ -137,6 +138,78 @@ struct OnnxWriter::WriteOp {
     return w.unique(fmt::format("{}/{}", node.name, suffix));
   }
 
+  static void write_layer_norm(onnx::NodeProto& norm, const graph::LayerNorm& l) {
+    set(norm, "axis", -1);
+    set(norm, "epsilon", static_cast<float>(l.epsilon));
+  }
+  // The permutation that takes `axis` to the end, or back from there.
+  static std::vector<std::int64_t> turn(int rank, int axis, bool there) {
+    std::vector<std::int64_t> permutation;
+    for (std::int64_t d = 0; d < rank; ++d) {
+      if (d != (there ? axis : rank - 1)) permutation.push_back(d);
+    }
+    permutation.insert(there ? permutation.end() : permutation.begin() + axis, there ? axis : rank - 1);
+    return permutation;
+  }
+
+  // Steps of one input each, the last of which gives the result; a step may also read what came before.
+  struct Steps {
+    const WriteOp& op;
+    std::string result = op.last();
+    int made = 0;
+
+    std::string number(float v) const {
+      return op.w.constant(Tensor::scalar(v), fmt::format("{}_{}", op.node.name, "number"));
+    }
+    std::string step(std::string_view name, const Names& inputs) {
+      std::string to = op.between(fmt::format("step_{}", ++made));
+      op.w.add(name, fmt::format("{}/{}", op.node.name, made), inputs, to);
+      return to;
+    }
+    onnx::NodeProto& finish(std::string_view name, const Names& inputs) {
+      onnx::NodeProto& node = op.w.add(name, op.node.name, inputs, result);
+      return node;
+    }
+  };
+
+  void write_function(const Unary& f) const {
+    const std::string input = x();
+    Steps s{*this};
+    switch (f.kind) {
+      case UnaryKind::silu:
+        s.finish("Mul", {input, s.step("Sigmoid", {input})});
+        break;
+      case UnaryKind::mish:
+        s.finish("Mul", {input, s.step("Tanh", {s.step("Softplus", {input})})});
+        break;
+      case UnaryKind::gelu: {
+        const std::string erf =
+            s.step("Erf", {s.step("Div", {input, s.number(std::numbers::sqrt2_v<float>)})});
+        const std::string product = s.step("Mul", {input, s.step("Add", {erf, s.number(1)})});
+        s.finish("Mul", {product, s.number(0.5F)});
+        break;
+      }
+      case UnaryKind::gelu_tanh:
+        w.need_opset(20);
+        set(s.finish("Gelu", {input}), "approximate", "tanh");
+        break;
+      case UnaryKind::affine:
+        s.finish("Add", {s.step("Mul", {input, s.number(f.alpha)}), s.number(f.beta)});
+        break;
+      case UnaryKind::pow:
+        s.finish("Pow", {input, s.number(f.alpha)});
+        break;
+      default: {
+        if (f.kind == UnaryKind::hardswish) w.need_opset(14);
+        onnx::NodeProto& one = s.finish(op_name(node.op), {input});
+        const bool alpha = f.kind == UnaryKind::elu || f.kind == UnaryKind::leaky_relu;
+        if (alpha || f.kind == UnaryKind::hardsigmoid) set(one, "alpha", f.alpha);
+        if (f.kind == UnaryKind::hardsigmoid) set(one, "beta", f.beta);
+      }
+    }
+    if (quantized()) quantize(s.result);
+  }
+
   void operator()(const graph::Conv& c) const {
     const ConvGeometry& g = c.geometry;
     std::string input = x();
@@ -184,8 +257,39 @@ struct OnnxWriter::WriteOp {
     finish(l.range, product, result);
   }
   void operator()(const graph::BatchNorm& b) const {
-    set(plain("BatchNormalization"), "epsilon", static_cast<float>(b.epsilon));
+    const Names inputs = all_real();
+    const std::string result = last();
+    const std::string normal = b.range.unlimited() ? result : between("normal");
+    set(w.add("BatchNormalization", node.name, inputs, normal), "epsilon", static_cast<float>(b.epsilon));
+    finish(b.range, normal, result);
   }
+  void operator()(const graph::UnaryOp& u) const { write_function(u.function); }
+  void operator()(const graph::Binary&) const { plain(op_name(node.op)); }
+  void operator()(const graph::Mean& m) const {
+    onnx::NodeProto& mean = plain("ReduceMean");
+    if (!m.axes.empty()) set(mean, "axes", m.axes);
+    set(mean, "keepdims", m.keep_dims ? 1 : 0);
+  }
+  void operator()(const graph::LayerNorm& l) const {
+    w.need_opset(17);
+    const int rank = output().sizes ? output().sizes->rank() : 0;
+    if (l.axis == -1 || l.axis == rank - 1) {
+      write_layer_norm(plain("LayerNormalization"), l);
+      return;
+    }
+    // ONNX normalizes to the end: the axis goes there and comes back.
+    Names inputs = all_real();
+    const std::string turned = between("turned");
+    set(w.add("Transpose", node.name + "/turn", {inputs[0]}, turned), "perm", turn(rank, l.axis, true));
+    inputs[0] = turned;
+    const std::string normal = between("normal");
+    write_layer_norm(w.add("LayerNormalization", node.name, inputs, normal), l);
+    set(w.add("Transpose", node.name + "/turn_back", {normal}, last()), "perm", turn(rank, l.axis, false));
+  }
+  void operator()(const graph::InstanceNorm& n) const {
+    set(plain("InstanceNormalization"), "epsilon", static_cast<float>(n.epsilon));
+  }
+  void operator()(const graph::Expand&) const { plain("Expand"); }
   void operator()(const graph::Clip& c) const {
     const std::string input = x();
     if (c.range.unlimited() && quantized()) return quantize(input);
@@ -290,7 +394,6 @@ struct OnnxWriter::WriteOp {
     onnx::AttributeProto* value = attribute(plain("ConstantOfShape"), "value", onnx::AttributeProto::TENSOR);
     *value->mutable_t() = tensor_to_onnx(c.value.reshape({1}), "value");
   }
-  void operator()(const graph::SizeArithmetic&) const { plain(op_name(node.op)); }
 };
 
 void OnnxWriter::write_node(const Node& node) { std::visit(WriteOp{*this, node}, node.op); }

@@ -18,9 +18,15 @@ namespace {
 
 // Operators that only make sense where everything is known before the network runs.
 bool only_for_sizes(const Op& op) {
-  return std::holds_alternative<graph::Gather>(op) || std::holds_alternative<graph::Cast>(op) ||
-         std::holds_alternative<graph::Slice>(op) || std::holds_alternative<graph::ConstantOfShape>(op) ||
-         std::holds_alternative<graph::SizeArithmetic>(op);
+  return std::holds_alternative<graph::Cast>(op) || std::holds_alternative<graph::ConstantOfShape>(op);
+}
+
+// Operators of real numbers.
+bool only_for_reals(const Op& op) {
+  return std::holds_alternative<graph::UnaryOp>(op) || std::holds_alternative<graph::Binary>(op) ||
+         std::holds_alternative<graph::LayerNorm>(op) || std::holds_alternative<graph::InstanceNorm>(op) ||
+         std::holds_alternative<graph::Mean>(op) || std::holds_alternative<graph::BatchNorm>(op) ||
+         std::holds_alternative<graph::Softmax>(op);
 }
 
 }  // namespace
@@ -35,6 +41,16 @@ ValueId OnnxReader::find(const std::string& name) const {
   check<FileError>(found != names_.end(),
                    "there is no '{}': no input, initializer or earlier result has that name", name);
   return found->second;
+}
+
+std::optional<std::int64_t> OnnxReader::size_from_shape(ValueId shape, std::int64_t index) const {
+  const auto found = shapes_of_.find(shape);
+  if (found == shapes_of_.end()) return std::nullopt;
+  const std::optional<Shape>& sizes = graph_.value(found->second).sizes;
+  if (!sizes) return std::nullopt;
+  const std::int64_t d = index < 0 ? index + sizes->rank() : index;
+  if (d < 0 || d >= sizes->rank() || (*sizes)[static_cast<int>(d)] < 0) return std::nullopt;
+  return (*sizes)[static_cast<int>(d)];
 }
 
 std::string OnnxReader::unique_node_name(const std::string& wanted) {
@@ -58,6 +74,8 @@ ValueId OnnxReader::emit(Node node, const std::string& result_name, DType dtype,
   check<FileError>(early || !only_for_sizes(node.op),
                    "{} is supported on sizes and constants only, not on what the network computes",
                    op_name(node.op));
+  check<FileError>(early || (!only_for_reals(node.op) || (result.dtype == DType::float32 && !integers)),
+                   "{} computes with float32, got {}", op_name(node.op), to_string(result.dtype));
   if (early) {
     const Tensor known = evaluate(node, facts, budget_);
     if (known.defined()) return graph_.add_constant(result_name, known);
@@ -81,6 +99,8 @@ ValueId OnnxReader::emit(Node node, const std::string& result_name, DType dtype,
     v.qparams = first.qparams;
   }
   node.output = graph_.add_value(std::move(v));
+  if (const auto* shape = std::get_if<graph::ShapeOf>(&node.op); shape != nullptr && shape->start == 0)
+    shapes_of_[node.output] = node.inputs[0];
   graph_.nodes.push_back(std::move(node));
   return graph_.nodes.back().output;
 }
@@ -182,6 +202,15 @@ const std::string& OnnxNode::output_name() const {
 ValueId OnnxNode::result(Op op, std::vector<ValueId> inputs) const {
   const ValueId id = reader_.emit({name_, std::move(op), std::move(inputs), graph::kNoValue}, output_name());
   reader_.bind(output_name(), id);
+  return id;
+}
+
+ValueId OnnxNode::result(int output, Op op, std::vector<ValueId> inputs) const {
+  const std::string& result_name = proto_.output(output);
+  const ValueId id = reader_.emit({reader_.unique_node_name(fmt::format("{}/{}", name_, output)),
+                                   std::move(op), std::move(inputs), graph::kNoValue},
+                                  result_name);
+  reader_.bind(result_name, id);
   return id;
 }
 

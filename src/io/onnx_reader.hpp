@@ -30,6 +30,9 @@ class OnnxReader {
   /// first input.
   graph::ValueId emit(graph::Node node, const std::string& result_name, DType dtype = DType::float32,
                       const std::optional<QParams>& qparams = std::nullopt);
+  /// Element `index` of `shape`, where that is the result of a Shape and this size of what it is the shape of
+  /// is known although others are not.
+  std::optional<std::int64_t> size_from_shape(graph::ValueId shape, std::int64_t index) const;
   /// `wanted`, or something like it that no node is called yet.
   std::string unique_node_name(const std::string& wanted);
 
@@ -39,6 +42,7 @@ class OnnxReader {
   std::filesystem::path folder_;
   std::size_t budget_;
   std::unordered_map<std::string, graph::ValueId> names_;
+  std::unordered_map<graph::ValueId, graph::ValueId> shapes_of_;
   std::unordered_set<std::string> node_names_;
 };
 
@@ -82,6 +86,9 @@ class OnnxNode {
   graph::ValueId result(graph::Op op, std::vector<graph::ValueId> inputs) const;
   /// The node's result is an existing value.
   void result_is(graph::ValueId id) const;
+  /// One of several results.
+  graph::ValueId result(int output, graph::Op op, std::vector<graph::ValueId> inputs) const;
+  int output_count() const { return proto_.output_size(); }
   /// A step on the way to the result.
   graph::ValueId step(graph::Op op, std::vector<graph::ValueId> inputs, std::string_view suffix,
                       DType dtype = DType::float32,
@@ -116,6 +123,14 @@ void qlinear_conv(const OnnxNode&);
 void relu(const OnnxNode&);
 void clip(const OnnxNode&);
 void add(const OnnxNode&);
+void unary(const OnnxNode&);
+void binary(const OnnxNode&);
+void prelu(const OnnxNode&);
+void layer_normalization(const OnnxNode&);
+void instance_normalization(const OnnxNode&);
+void group_normalization(const OnnxNode&);
+void split(const OnnxNode&);
+void expand(const OnnxNode&);
 void softmax(const OnnxNode&);
 void flatten(const OnnxNode&);
 void reshape(const OnnxNode&);
@@ -132,7 +147,6 @@ void gather(const OnnxNode&);
 void slice(const OnnxNode&);
 void squeeze(const OnnxNode&);
 void unsqueeze(const OnnxNode&);
-void size_arithmetic(const OnnxNode&);
 }  // namespace build
 
 /// A Conv between float values, from its attributes and a constant weight; QLinearConv uses it too.

@@ -1,4 +1,5 @@
 // Builders of constants and of arithmetic on sizes.
+#include <algorithm>
 #include <cmath>
 
 #include "io/onnx_reader.hpp"
@@ -14,52 +15,6 @@ namespace {
 // Axes are an attribute up to opset 12 and an input from then on.
 std::vector<std::int64_t> axes_of(const OnnxNode& node) {
   return node.has_input(1) ? node.constant_integers(1, "axes") : node.integers("axes");
-}
-
-// The constant as one float for each of `channels` channels of an (N, C, ...) tensor of `rank` dimensions, or
-// nothing when it varies along other dimensions.
-std::vector<float> per_channel(const Tensor& constant, int rank, std::int64_t channels) {
-  if (constant.dtype() != DType::float32 || constant.dim() > rank || channels < 1) return {};
-  for (int d = 0; d < constant.dim(); ++d) {
-    const bool channel_axis = d + rank - constant.dim() == 1;
-    if (constant.size(d) != 1 && !(channel_axis && constant.size(d) == channels)) return {};
-  }
-  std::vector<float> values = constant.to_vector<float>();
-  if (values.size() == 1) values.resize(static_cast<std::size_t>(channels), values[0]);
-  return values;
-}
-
-// An activation minus, times or divided by a constant per channel, as models normalize their input: a batch
-// normalization of mean 0 and variance 1. False when it is not that.
-bool scale_channels(const OnnxNode& node, graph::Arithmetic kind) {
-  const graph::Value& first = node.graph().value(node.input(0));
-  const graph::Value& second = node.graph().value(node.input(1));
-  const bool activation_first = !first.early;
-  const graph::Value& x = activation_first ? first : second;
-  const graph::Value& c = activation_first ? second : first;
-  if (x.early || !c.is_constant() || x.dtype != DType::float32 || !x.sizes || x.sizes->rank() < 2)
-    return false;
-  if (!activation_first && kind == graph::Arithmetic::div) return false;
-  const std::vector<float> values = per_channel(c.constant, x.sizes->rank(), (*x.sizes)[1]);
-  if (values.empty()) return false;
-  std::vector<float> scale(values.size(), activation_first ? 1.0F : -1.0F);
-  std::vector<float> shift(values.size(), 0.0F);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (kind == graph::Arithmetic::mul) scale[i] = values[i];
-    if (kind == graph::Arithmetic::div) scale[i] = 1.0F / values[i];
-    if (kind == graph::Arithmetic::sub) shift[i] = activation_first ? -values[i] : values[i];
-    check(std::isfinite(scale[i]) && std::isfinite(shift[i]), "a constant of {} is not possible", values[i]);
-  }
-  const ValueId id = node.input(activation_first ? 0 : 1);
-  const auto constant = [&](std::string_view what, const std::vector<float>& v) {
-    return node.graph().add_constant(fmt::format("{}/{}", node.name(), what),
-                                     Tensor::from_data(v, {static_cast<std::int64_t>(v.size())}));
-  };
-  const std::vector<float> zeros(values.size(), 0.0F);
-  const std::vector<float> ones(values.size(), 1.0F);
-  node.result(graph::BatchNorm{0}, {id, constant("scale", scale), constant("shift", shift),
-                                    constant("mean", zeros), constant("variance", ones)});
-  return true;
 }
 
 }  // namespace
@@ -112,7 +67,55 @@ void shape(const OnnxNode& node) {
 }
 
 void gather(const OnnxNode& node) {
+  const graph::Value& index = node.graph().value(node.input(1));
+  if (index.is_constant() && index.dtype == DType::int64 && index.constant.numel() == 1 &&
+      index.constant.dim() <= 1) {
+    const std::int64_t wanted = index.constant.to_vector<std::int64_t>()[0];
+    if (const auto size = node.reader().size_from_shape(node.input(0), wanted)) {
+      return node.result_is(node.graph().add_constant(node.output_name(),
+                                                      Tensor::scalar(*size).reshape(index.constant.sizes())));
+    }
+  }
+  const bool activation = !node.graph().value(node.input(0)).early;
+  check(!activation || (index.is_constant() && index.constant.dim() <= 1),
+        "the indices must be a constant of at most one dimension, where what is gathered is computed");
   node.result(graph::Gather{static_cast<int>(node.integer("axis", 0))}, {node.input(0), node.input(1)});
+}
+
+void expand(const OnnxNode& node) { node.result(graph::Expand{}, {node.input(0), node.input(1)}); }
+
+// A Slice for each result.
+void split(const OnnxNode& node) {
+  const ValueId x = node.input(0);
+  const std::optional<Shape> sizes = node.graph().value(x).sizes;
+  check(sizes.has_value(), "the rank of the input is not known");
+  const std::int64_t given = node.integer("axis", 0);
+  const std::int64_t axis = given < 0 ? given + sizes->rank() : given;
+  check(axis >= 0 && axis < sizes->rank(), "axis {} is out of range for sizes {}", given, sizes->to_string());
+  const int parts = node.output_count();
+  std::vector<std::int64_t> lengths =
+      node.has_input(1) ? node.constant_integers(1, "split") : node.integers("split");
+  const std::int64_t size = (*sizes)[static_cast<int>(axis)];
+  if (lengths.empty()) {
+    check(size >= 0, "the size of dimension {} must be known to split it into equal parts", axis);
+    const std::int64_t each = (size + parts - 1) / parts;
+    for (int i = 0; i < parts; ++i) lengths.push_back(std::clamp<std::int64_t>(size - each * i, 0, each));
+  }
+  check(lengths.size() == static_cast<std::size_t>(parts), "{} parts for {} results", lengths.size(), parts);
+  std::int64_t start = 0;
+  const auto vector = [&](std::int64_t v, std::string_view what) {
+    return node.graph().add_constant(fmt::format("{}/{}", node.name(), what),
+                                     Tensor::from_data(std::vector{v}, {1}));
+  };
+  for (int i = 0; i < parts; ++i) {
+    const std::int64_t length = lengths[static_cast<std::size_t>(i)];
+    check(length >= 0 && (size < 0 || start + length <= size), "parts that do not fit a size of {}", size);
+    node.result(
+        i, graph::Slice{},
+        {x, vector(start, "start"), vector(start + length, "end"), vector(axis, "axis"), graph::kNoValue});
+    start += length;
+  }
+  check(size < 0 || start == size, "the parts make {} of {}", start, size);
 }
 
 void slice(const OnnxNode& node) {
@@ -122,22 +125,6 @@ void slice(const OnnxNode& node) {
 
 void squeeze(const OnnxNode& node) { node.result(graph::Squeeze{axes_of(node)}, {node.input(0)}); }
 void unsqueeze(const OnnxNode& node) { node.result(graph::Unsqueeze{axes_of(node)}, {node.input(0)}); }
-
-void size_arithmetic(const OnnxNode& node) {
-  using graph::Arithmetic;
-  const std::string& op = node.op();
-  const Arithmetic kind = op == "Sub"     ? Arithmetic::sub
-                          : op == "Mul"   ? Arithmetic::mul
-                          : op == "Div"   ? Arithmetic::div
-                          : op == "Floor" ? Arithmetic::floor
-                                          : Arithmetic::ceil;
-  std::vector<ValueId> inputs{node.input(0)};
-  if (kind != Arithmetic::floor && kind != Arithmetic::ceil) {
-    if (scale_channels(node, kind)) return;
-    inputs.push_back(node.input(1));
-  }
-  node.result(graph::SizeArithmetic{kind}, std::move(inputs));
-}
 
 }  // namespace build
 }  // namespace qconv::io

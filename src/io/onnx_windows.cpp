@@ -192,7 +192,7 @@ void batch_normalization(const OnnxNode& node) {
   for (const float v : node.constant(4, "variance").to_vector<float>()) {
     check(v + epsilon > 0, "a variance of {} is not possible", v);
   }
-  node.result(graph::BatchNorm{epsilon}, node.all_inputs());
+  node.result(graph::BatchNorm{epsilon, {}}, node.all_inputs());
 }
 
 void max_pool(const OnnxNode& node) { node.result(read_pool(node, graph::PoolKind::max), {node.input(0)}); }
@@ -212,7 +212,12 @@ void reduce_mean(const OnnxNode& node) {
   bool spatial = sizes->rank() >= 3 && axes.size() == static_cast<std::size_t>(sizes->rank() - 2);
   for (std::size_t i = 0; i < axes.size(); ++i)
     spatial = spatial && axes[i] == static_cast<std::int64_t>(i) + 2;
-  check(spatial, "a mean is supported over all spatial dimensions of (N, C, spatial...) only");
+  if (!spatial) {
+    check(!axes.empty() || !node.flag("noop_with_empty_axes", false),
+          "a mean over no dimensions is not supported");
+    node.result(graph::Mean{axes, node.flag("keepdims", true)}, {x});
+    return;
+  }
   if (node.flag("keepdims", true)) {
     node.result(graph::GlobalAveragePool{}, {x});
   } else {

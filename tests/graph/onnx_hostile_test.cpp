@@ -215,7 +215,7 @@ TEST(HostileOnnx, WhatIsComputedCannotBeAWeight) {
   b.graph().mutable_node(0)->set_input(1, "v");
   EXPECT_THAT(refusal(b), HasSubstr("the weight must be a constant"));
   ModelBuilder c = small_conv();
-  c.node("Mul", {"y", "y"}, "z");
+  ModelBuilder::integer(c.node("Cast", {"y"}, "z"), "to", onnx::TensorProto::INT64);
   EXPECT_THAT(refusal(c), HasSubstr("on sizes and constants only"));
 }
 

@@ -25,7 +25,10 @@ bool all_finite(const Tensor& tensor) {
 }
 
 void fuse(Graph& graph) {
-  fold_batch_norm(graph);
+  recognize_functions(graph);
+  move_transpose(graph);
+  fold_scale(graph);
+  while (fold_batch_norm(graph) > 0) continue;  // one may stand behind another
   fold_bias(graph);
   fold_pad(graph);
   fuse_relu(graph);

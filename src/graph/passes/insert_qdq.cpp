@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "graph/passes/passes.hpp"
@@ -5,35 +6,25 @@
 namespace qconv::graph {
 namespace {
 
+std::vector<ValueId> activations_of(const Node& node) {
+  std::vector<ValueId> activations;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (is_activation(node, i)) activations.push_back(node.inputs[i]);
+  }
+  return activations;
+}
+
 // Operations that compute new values and have an integer form.
 bool computes(const Graph& graph, const Node& node) {
-  if (keeps_qparams(node.op)) return false;
-  if (std::holds_alternative<Add>(node.op)) {
-    return !graph.value(node.inputs[0]).early && !graph.value(node.inputs[1]).early;
-  }
-  if (std::holds_alternative<Concat>(node.op)) {
-    for (const ValueId v : node.inputs) {
-      if (graph.value(v).early) return false;
-    }
-    return true;
-  }
-  return std::holds_alternative<Conv>(node.op) || std::holds_alternative<Linear>(node.op) ||
-         std::holds_alternative<Pool>(node.op) || std::holds_alternative<GlobalAveragePool>(node.op) ||
-         std::holds_alternative<Resize>(node.op) || std::holds_alternative<Clip>(node.op);
+  if (keeps_qparams(node.op) || !has_integer_form(node.op)) return false;
+  const std::vector<ValueId> activations = activations_of(node);
+  return std::none_of(activations.begin(), activations.end(),
+                      [&](ValueId v) { return graph.value(v).early; });
 }
 
 bool quantizable(const Graph& graph, const Node& node, const Excluded& excluded) {
   return graph.value(node.output).dtype == DType::float32 && !graph.value(node.output).early &&
          computes(graph, node) && !excluded(node);
-}
-
-std::vector<ValueId> activations_of(const Node& node) {
-  if (std::holds_alternative<Conv>(node.op)) {
-    return node.input(3) == kNoValue ? std::vector{node.inputs[0]}
-                                     : std::vector{node.inputs[0], node.inputs[3]};
-  }
-  if (std::holds_alternative<Add>(node.op) || std::holds_alternative<Concat>(node.op)) return node.inputs;
-  return {node.inputs[0]};
 }
 
 }  // namespace

@@ -4,15 +4,6 @@
 
 namespace qconv::graph {
 
-bool keeps_qparams(const Op& op) {
-  if (const auto* pool = std::get_if<Pool>(&op)) return pool->kind == PoolKind::max;
-  if (const auto* resize = std::get_if<Resize>(&op)) return resize->mode == ResizeMode::nearest;
-  if (const auto* pad = std::get_if<Pad>(&op)) return pad->mode != PaddingMode::zeros || pad->constant == 0;
-  return std::holds_alternative<Flatten>(op) || std::holds_alternative<Reshape>(op) ||
-         std::holds_alternative<Squeeze>(op) || std::holds_alternative<Unsqueeze>(op) ||
-         std::holds_alternative<Transpose>(op);
-}
-
 namespace {
 
 // The pass walks the nodes once, in order, and writes the new list.
@@ -78,7 +69,7 @@ class Lowering {
   bool lower(Node& node) {
     if (std::holds_alternative<Quantize>(node.op)) return requantize(node);
     if (keeps_qparams(node.op)) return move_before_dequantize(node);
-    if (!has_integer_form(node)) return false;
+    if (!has_integer_form(node.op) || !has_int8_weight(node)) return false;
     const int reader = quantizer(node);
     if (reader < 0) return false;
     const Node& quantize = graph_.nodes[static_cast<std::size_t>(reader)];
@@ -86,7 +77,8 @@ class Lowering {
     // Every activation comes from integers of the result's dtype; Clip and Conv may change it.
     const bool may_change = std::holds_alternative<Clip>(node.op) ||
                             (std::holds_alternative<Conv>(node.op) && node.input(3) == kNoValue) ||
-                            std::holds_alternative<Linear>(node.op);
+                            std::holds_alternative<Linear>(node.op) ||
+                            std::holds_alternative<UnaryOp>(node.op);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       if (!is_activation(node, i)) continue;
       const ValueId from = integers_of(node.inputs[i]);
@@ -114,20 +106,11 @@ class Lowering {
     return true;
   }
 
-  static bool is_activation(const Node& node, std::size_t input) {
-    if (node.inputs[input] == kNoValue) return false;
-    if (std::holds_alternative<Conv>(node.op)) return input == 0 || input == 3;
-    if (std::holds_alternative<Linear>(node.op) || std::holds_alternative<Resize>(node.op)) return input == 0;
-    return true;
-  }
-
-  bool has_integer_form(const Node& node) const {
+  // Or none to have.
+  bool has_int8_weight(const Node& node) const {
     if (const auto* conv = std::get_if<Conv>(&node.op))
       return int8_weight(node, conv->geometry.transposed ? 1 : 0);
-    if (std::holds_alternative<Linear>(node.op)) return int8_weight(node, 0);
-    return std::holds_alternative<Add>(node.op) || std::holds_alternative<Concat>(node.op) ||
-           std::holds_alternative<Pool>(node.op) || std::holds_alternative<GlobalAveragePool>(node.op) ||
-           std::holds_alternative<Resize>(node.op) || std::holds_alternative<Clip>(node.op);
+    return !std::holds_alternative<Linear>(node.op) || int8_weight(node, 0);
   }
 
   bool int8_weight(const Node& node, int axis) const {
@@ -150,6 +133,7 @@ class Lowering {
     if (auto* conv = std::get_if<Conv>(&node.op)) range = &conv->range;
     if (auto* linear = std::get_if<Linear>(&node.op)) range = &linear->range;
     if (auto* add = std::get_if<Add>(&node.op)) range = &add->range;
+    if (auto* norm = std::get_if<BatchNorm>(&node.op)) range = &norm->range;
     if (range == nullptr) return {};
     const float inverse = 1.0F / static_cast<float>(result.qparams->scales[0]);
     const auto zero_point = static_cast<float>(result.qparams->zero_points[0]);

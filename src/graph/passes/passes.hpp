@@ -32,6 +32,19 @@ int fuse_relu(Graph& graph);
 /// A residual Add becomes part of the convolution that makes one of its operands, the later one if both do.
 int fuse_add(Graph& graph);
 
+/// Groups of element-wise nodes that compute one of the functions of UnaryKind become that function: x *
+/// Sigmoid(x) is SiLU, and so on. What a group computes is found by trying it on numbers.
+int recognize_functions(Graph& graph);
+
+/// Add, Sub, Mul and Div with a constant become BatchNorm, where the constant is one number per channel and a
+/// convolution comes before or the channels differ, or a function of one number.
+int fold_scale(Graph& graph);
+
+/// A Transpose that puts the channels last moves behind what can as well work on channels first: functions of
+/// one number, LayerNorm over the channels, Linear (a convolution of one tap then). Meeting its inverse, both
+/// vanish.
+int move_transpose(Graph& graph);
+
 /// All of the above, in the order in which they help each other; for float graphs and for those with
 /// Quantize and Dequantize nodes.
 void fuse(Graph& graph);
@@ -45,8 +58,14 @@ void infer_shapes(Graph& graph);
 /// Quantize of a Dequantize vanishes, or becomes a Clip that changes the parameters.
 int lower_qdq(Graph& graph);
 
-/// Whether the operation only moves or compares elements, so that it may run on the integers instead.
+/// Whether the operation only moves or compares elements of its first input, so that it may run on the
+/// integers instead.
 bool keeps_qparams(const Op& op);
+/// Whether the operation can compute with integers whose parameters change on the way; Conv and Linear need
+/// int8 weights for it.
+bool has_integer_form(const Op& op);
+/// Whether the input of such a node is an activation: not a weight, not sizes, not absent.
+bool is_activation(const Node& node, std::size_t input);
 
 /// Activations that must be quantized so that lower_qdq finds integer operations, and the parameters chosen.
 struct ActivationParams {
