@@ -17,6 +17,13 @@ set(QCONV_ISA_FLAGS_avx2 -mavx2 -mfma -mno-avx512f)
 set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512
     # GCC 12 warns of its own intrinsics (bug 105593).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+# A kernel that processors of one instruction set can run if they have more than it promises: it is no tier of its own,
+# its family asks the processor.
+set(QCONV_ISA_VARIANTS "")
+if("avx512vnni" IN_LIST QCONV_ISAS)
+  set(QCONV_ISA_VARIANTS avx512vbmi)
+endif()
+set(QCONV_ISA_FLAGS_avx512vbmi ${QCONV_ISA_FLAGS_avx512vnni} -mavx512vbmi)
 set(QCONV_ISA_FLAGS_neondot -march=armv8.2-a+dotprod
     # GCC's first scheduling pass stretches the lives of vectors until tiles no longer fit the registers; and GCC 12 takes
     # an addend that is read only where there is one for uninitialized.
@@ -25,7 +32,7 @@ set(QCONV_ISA_FLAGS_neondot -march=armv8.2-a+dotprod
 # qconv_add_isa_sources(target folder): adds folder/<isa>.cpp for every instruction set of this processor, each with
 # its own flags. Kernels are optimized in every configuration: their tiles must live in registers.
 function(qconv_add_isa_sources target folder)
-  foreach(isa IN LISTS QCONV_ISAS)
+  foreach(isa IN LISTS QCONV_ISAS QCONV_ISA_VARIANTS)
     set(source "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${isa}.cpp")
     if(NOT EXISTS "${source}")
       continue() # a family that this instruction set does not have

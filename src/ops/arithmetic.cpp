@@ -5,9 +5,9 @@
 #include <qconv/network_ops.hpp>
 
 #include "engines/floating/float_pool.hpp"
+#include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
 #include "ops/broadcast.hpp"
-#include "quantize/requant_math.hpp"
 #include "support/check.hpp"
 
 namespace qconv {
@@ -46,10 +46,11 @@ Tensor combine_floats(std::string_view who, const Tensor& a, const Tensor& b, co
   return y;
 }
 
-// `real(a - za, b - zb)` is the result in units of the output scale.
-template <class Real>
+// Runs a kernel over the rows of two quantized operands. `fill` sets what depends on the operation.
+template <class Fill>
 Tensor combine_int8(std::string_view who, const Tensor& a, const Tensor& b, double scale,
-                    std::int64_t zero_point, bool relu, const Real& make_real) {
+                    std::int64_t zero_point, bool relu,
+                    engines::rows::Combines engines::rows::Kernels::*kernel, const Fill& fill) {
   ops::check_int8(who, a, "first input");
   ops::check_int8(who, b, "second input");
   check<TypeError>(a.dtype() == b.dtype(), "{}: both inputs must have one dtype, got {} and {}", who,
@@ -60,21 +61,27 @@ Tensor combine_int8(std::string_view who, const Tensor& a, const Tensor& b, doub
   const ops::Affine qa = ops::affine_of(a);
   const ops::Affine qb = ops::affine_of(b);
   const ops::Affine qy = ops::affine_of(y);
-  const auto lo = static_cast<float>(std::max(qy.lo, relu ? qy.zero_point : qy.lo) - qy.zero_point);
-  const auto hi = static_cast<float>(qy.hi - qy.zero_point);
-  const auto real = make_real(qa, qb, qy);
-  ops::with_int8_type(a.dtype(), [&](auto type) {
-    using T = decltype(type);
-    const T* pa = x.a().template data<T>();
-    const T* pb = x.b().template data<T>();
-    T* py = y.template mutable_data<T>();
-    const auto one = [&, za = qa.zero_point, zb = qb.zero_point, zy = qy.zero_point](T p, T q) {
-      const float limited = math::clamp_float(real(p - za, q - zb), lo, hi);
-      return static_cast<T>(math::round_small(limited) + zy);
-    };
-    x.for_each_row(*current_pool(),
-                   [&](std::int64_t ao, std::int64_t as, std::int64_t bo, std::int64_t bs, std::int64_t yo,
-                       std::int64_t count) { combine(pa + ao, as, pb + bo, bs, py + yo, count, one); });
+  engines::rows::Combine args{};
+  args.a_zero = qa.zero_point;
+  args.b_zero = qb.zero_point;
+  args.y_zero = qy.zero_point;
+  args.lo = static_cast<float>((relu ? qy.zero_point : qy.lo) - qy.zero_point);
+  args.hi = static_cast<float>(qy.hi - qy.zero_point);
+  fill(args, qa, qb, qy);
+  const auto run = engines::rows::kernels(a.dtype() == qint8).*kernel;
+  const auto* pa = static_cast<const std::byte*>(x.a().raw_data());
+  const auto* pb = static_cast<const std::byte*>(x.b().raw_data());
+  auto* py = static_cast<std::byte*>(y.raw_mutable_data());
+  x.for_each_row(*current_pool(), [&](std::int64_t ao, std::int64_t as, std::int64_t bo, std::int64_t bs,
+                                      std::int64_t yo, std::int64_t count) {
+    engines::rows::Combine row = args;
+    row.a = pa + ao;
+    row.b = pb + bo;
+    row.y = py + yo;
+    row.count = count;
+    row.a_step = as;
+    row.b_step = bs;
+    run(row);
   });
   return y;
 }
@@ -82,22 +89,22 @@ Tensor combine_int8(std::string_view who, const Tensor& a, const Tensor& b, doub
 // +1 for sums, -1 for differences.
 Tensor add_int8(std::string_view who, const Tensor& a, const Tensor& b, float sign, double scale,
                 std::int64_t zero_point, bool relu) {
-  return combine_int8(who, a, b, scale, zero_point, relu,
-                      [sign](const ops::Affine& qa, const ops::Affine& qb, const ops::Affine& qy) {
-                        return [sa = qa.scale, sb = sign * qb.scale, inverse = qy.inverse](std::int32_t p,
-                                                                                           std::int32_t q) {
-                          return (sa * static_cast<float>(p) + sb * static_cast<float>(q)) * inverse;
-                        };
+  return combine_int8(who, a, b, scale, zero_point, relu, &engines::rows::Kernels::add,
+                      [sign](engines::rows::Combine& args, const ops::Affine& qa, const ops::Affine& qb,
+                             const ops::Affine& qy) {
+                        args.a_scale = qa.scale;
+                        args.b_scale = sign * qb.scale;
+                        args.inverse = qy.inverse;
                       });
 }
 
 Tensor mul_int8(std::string_view who, const Tensor& a, const Tensor& b, double scale, std::int64_t zero_point,
                 bool relu) {
-  return combine_int8(who, a, b, scale, zero_point, relu,
-                      [&](const ops::Affine&, const ops::Affine&, const ops::Affine&) {
-                        return [m = static_cast<float>(a.q_scale() * b.q_scale() / scale)](
-                                   std::int32_t p, std::int32_t q) { return static_cast<float>(p * q) * m; };
-                      });
+  return combine_int8(
+      who, a, b, scale, zero_point, relu, &engines::rows::Kernels::mul,
+      [&](engines::rows::Combine& args, const ops::Affine&, const ops::Affine&, const ops::Affine&) {
+        args.inverse = static_cast<float>(a.q_scale() * b.q_scale() / scale);
+      });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <qconv/network_ops.hpp>
 
 #include "engines/floating/float_pool.hpp"
+#include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
 #include "ops/byte_map.hpp"
 #include "quantize/requant_math.hpp"
@@ -29,8 +30,9 @@ ByteMap requantize_map(DType from, const Affine& in, const Affine& out, std::int
 void apply_byte_map(const ByteMap& map, const Tensor& x, Tensor& result) {
   const auto* from = static_cast<const std::uint8_t*>(x.raw_data());
   auto* to = static_cast<std::uint8_t*>(result.raw_mutable_data());
+  const auto lookup = engines::rows::kernels(false).lookup;
   parallel_chunks(*current_pool(), x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) to[i] = map[from[i]];
+    lookup({map.data(), from + begin, to + begin, end - begin});
   });
 }
 

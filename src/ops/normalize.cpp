@@ -1,5 +1,6 @@
 // Softmax and batch normalization.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -7,8 +8,8 @@
 #include <qconv/network_ops.hpp>
 
 #include "engines/floating/float_pool.hpp"
+#include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
-#include "quantize/requant_math.hpp"
 #include "support/check.hpp"
 #include "support/parallel_chunks.hpp"
 #include "tensor/dense_format.hpp"
@@ -56,13 +57,12 @@ std::vector<float> rounded(const std::vector<double>& values, double scale) {
   return result;
 }
 
-// y = f(x, c) for every element, c its channel; x is dense, y has its memory format.
-template <class T, class F>
-void for_each_channel(ThreadPool& pool, const Tensor& x, Tensor& y, const F& f) {
+// Calls body(first element, first channel, count, same) for stretches of dense `y` in memory order: of
+// consecutive channels, or all of one channel when `same`.
+template <class Body>
+void for_each_stretch(ThreadPool& pool, const Tensor& y, const Body& body) {
   if (y.numel() == 0) return;
   const std::int64_t channels = y.size(1);
-  const T* from = x.data<T>();
-  T* to = y.mutable_data<T>();
   // Channels change every `step` elements, in memory order.
   const std::int64_t step = channels == 1 ? y.numel() / y.size(0) : y.strides()[1];
   const std::int64_t rows = y.numel() / (channels * step);
@@ -71,13 +71,10 @@ void for_each_channel(ThreadPool& pool, const Tensor& x, Tensor& y, const F& f) 
                     for (std::int64_t row = begin; row < end; ++row) {
                       const std::int64_t at = row * channels * step;
                       if (step == 1) {
-                        for (std::int64_t c = 0; c < channels; ++c) to[at + c] = f(from[at + c], c);
+                        body(at, 0, channels, false);
                         continue;
                       }
-                      for (std::int64_t c = 0; c < channels; ++c) {
-                        const std::int64_t first = at + c * step;
-                        for (std::int64_t i = first; i < first + step; ++i) to[i] = f(from[i], c);
-                      }
+                      for (std::int64_t c = 0; c < channels; ++c) body(at + c * step, c, step, true);
                     }
                   });
 }
@@ -130,9 +127,17 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
   const std::vector<float> offset = rounded(affine.offset, 1);
   const MemoryFormat format = dense_format(input);
   Tensor y = Tensor::empty(input.sizes(), float32, format);
-  for_each_channel<float>(
-      *engines::float_pool(), input.contiguous(format), y,
-      [a = factor.data(), b = offset.data()](float x, std::int64_t c) { return x * a[c] + b[c]; });
+  const Tensor x = input.contiguous(format);
+  const float* from = x.data<float>();
+  float* to = y.mutable_data<float>();
+  for_each_stretch(*engines::float_pool(), y,
+                   [&, a = factor.data(), b = offset.data()](std::int64_t at, std::int64_t channel,
+                                                             std::int64_t count, bool same) {
+                     for (std::int64_t i = 0; i < count; ++i) {
+                       const std::int64_t c = same ? channel : channel + i;
+                       to[at + i] = from[at + i] * a[c] + b[c];
+                     }
+                   });
   return y;
 }
 
@@ -183,17 +188,39 @@ Tensor batch_norm_int8(const Tensor& qx, const ChannelAffine& affine, double sca
   const std::vector<float> factor = rounded(affine.factor, qx.q_scale() / scale);
   std::vector<float> offset;
   for (const double v : affine.offset) offset.push_back(static_cast<float>(v / scale));
-  const auto lo = static_cast<float>((relu ? out.zero_point : out.lo) - out.zero_point);
-  const auto hi = static_cast<float>(out.hi - out.zero_point);
-  with_int8_type(qx.dtype(), [&](auto type) {
-    using T = decltype(type);
-    for_each_channel<T>(*current_pool(), x, y,
-                        [a = factor.data(), b = offset.data(), lo, hi, zx = in.zero_point,
-                         zy = out.zero_point](T q, std::int64_t c) {
-                          const float real = static_cast<float>(q - zx) * a[c] + b[c];
-                          return static_cast<T>(math::round_small(math::clamp_float(real, lo, hi)) + zy);
-                        });
-  });
+  engines::rows::Scale args{};
+  args.factor = factor.data();
+  args.offset = offset.data();
+  args.x_zero = in.zero_point;
+  args.y_zero = out.zero_point;
+  args.lo = static_cast<float>((relu ? out.zero_point : out.lo) - out.zero_point);
+  args.hi = static_cast<float>(out.hi - out.zero_point);
+  const auto* from = static_cast<const std::byte*>(x.raw_data());
+  auto* to = static_cast<std::byte*>(y.raw_mutable_data());
+  const auto run = engines::rows::kernels(qx.dtype() == qint8).scale;
+  for_each_stretch(*current_pool(), y,
+                   [&](std::int64_t at, std::int64_t channel, std::int64_t count, bool same) {
+                     engines::rows::Scale row = args;
+                     row.x = from + at;
+                     row.y = to + at;
+                     row.count = count;
+                     row.factor += channel;
+                     row.offset += channel;
+                     if (!same) return run(row);
+                     // One channel: its numbers for a piece at a time.
+                     std::array<float, 256> a;
+                     std::array<float, 256> b;
+                     a.fill(*row.factor);
+                     b.fill(*row.offset);
+                     row.factor = a.data();
+                     row.offset = b.data();
+                     for (std::int64_t done = 0; done < count; done += row.count) {
+                       row.x = from + at + done;
+                       row.y = to + at + done;
+                       row.count = std::min<std::int64_t>(count - done, 256);
+                       run(row);
+                     }
+                   });
   return y;
 }
 

@@ -6,6 +6,7 @@
 #include <qconv/network_ops.hpp>
 
 #include "engines/floating/float_pool.hpp"
+#include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
 #include "ops/window.hpp"
 #include "quantize/requant_math.hpp"
@@ -82,15 +83,10 @@ void for_each_row(const Volume& in, const Windows& windows, const Place& p, cons
   }
 }
 
-template <class T>
-void max_into(T* best, const T* x, std::int64_t channels) {
+void max_into(float* best, const float* x, std::int64_t channels) {
   for (std::int64_t c = 0; c < channels; ++c) {
     // A NaN wins: it is the one value unequal to itself.
-    if constexpr (std::is_floating_point_v<T>) {
-      best[c] = x[c] > best[c] || x[c] != x[c] ? x[c] : best[c];
-    } else {
-      best[c] = x[c] > best[c] ? x[c] : best[c];
-    }
+    best[c] = x[c] > best[c] || x[c] != x[c] ? x[c] : best[c];
   }
 }
 
@@ -106,14 +102,17 @@ void max_pool_typed(const Volume& in, const Windows& windows, const T* x, T* y) 
   for_each_window(in, windows, x, y, [&](const Place& p, const T* image, T* best, std::int64_t channels) {
     std::fill(best, best + channels, lowest<T>());
     for_each_row(in, windows, p, image, [&](const T* from, std::int64_t taps) {
-      for (std::int64_t t = 0; t < taps; ++t) max_into(best, from + t * step, channels);
+      if constexpr (std::is_floating_point_v<T>) {
+        for (std::int64_t t = 0; t < taps; ++t) max_into(best, from + t * step, channels);
+      } else {
+        engines::rows::kernels(std::is_signed_v<T>).max({from, best, nullptr, channels, taps, step});
+      }
     });
   });
 }
 
-template <class A, class T>
-void sum_into(A* sum, const T* x, std::int64_t channels) {
-  for (std::int64_t c = 0; c < channels; ++c) sum[c] += static_cast<A>(x[c]);
+void sum_into(float* sum, const float* x, std::int64_t channels) {
+  for (std::int64_t c = 0; c < channels; ++c) sum[c] += x[c];
 }
 
 void avg_pool_float(const Volume& in, const Windows& windows, const float* x, float* y) {
@@ -140,6 +139,7 @@ void avg_pool_int8(const Volume& in, const Windows& windows, const Tensor& qx, T
   const Affine ax = affine_of(qx);
   const Affine ay = affine_of(qy);
   const double ratio = qx.q_scale() / qy.q_scale();
+  const auto add_rows = engines::rows::kernels(std::is_signed_v<T>).sum;
   for_each_window(in, windows, qx.data<T>(), qy.mutable_data<T>(),
                   [&](const Place& p, const T* image, T* mean, std::int64_t channels) {
                     if (p.divisor() == 0) {
@@ -149,7 +149,7 @@ void avg_pool_int8(const Volume& in, const Windows& windows, const Tensor& qx, T
                     std::array<std::int32_t, kBlock> sum;
                     std::fill_n(sum.begin(), channels, static_cast<std::int32_t>(-p.count() * ax.zero_point));
                     for_each_row(in, windows, p, image, [&](const T* from, std::int64_t taps) {
-                      for (std::int64_t t = 0; t < taps; ++t) sum_into(sum.data(), from + t * step, channels);
+                      add_rows({from, nullptr, sum.data(), channels, taps, step});
                     });
                     const auto m = static_cast<float>(ratio / static_cast<double>(p.divisor()));
                     for (std::int64_t c = 0; c < channels; ++c) {

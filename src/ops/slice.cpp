@@ -36,8 +36,8 @@ Tensor slice(const Tensor& input, const Shape& first, const Shape& step, const S
     check(step[d] != 0, "slice: the step of dimension {} is 0", d);
     empty = empty || sizes[d] == 0;
     const std::int64_t last = first[d] + (sizes[d] - 1) * step[d];
-    check(sizes[d] == 0 || (sizes[d] > 0 && std::min(first[d], last) >= 0 &&
-                            std::max(first[d], last) < input.size(d)),
+    check(sizes[d] == 0 ||
+              (sizes[d] > 0 && std::min(first[d], last) >= 0 && std::max(first[d], last) < input.size(d)),
           "slice: elements {} to {} of a dimension of {}", first[d], last, input.size(d));
     offset += first[d] * strides[d];
     strides[d] *= step[d];
@@ -79,8 +79,8 @@ Tensor expand(const Tensor& input, const Shape& sizes) {
   check(lead >= 0, "expand: sizes {} have fewer dimensions than {}", sizes, input.sizes());
   Shape strides = Shape::filled(sizes.rank(), 0);
   for (int d = 0; d < input.dim(); ++d) {
-    check(input.size(d) == sizes[lead + d] || input.size(d) == 1,
-          "expand: sizes {} cannot be repeated to {}", input.sizes(), sizes);
+    check(input.size(d) == sizes[lead + d] || input.size(d) == 1, "expand: sizes {} cannot be repeated to {}",
+          input.sizes(), sizes);
     strides[lead + d] = input.size(d) == 1 ? 0 : input.strides()[d];
   }
   return copied(view_of(input, 0, sizes, strides), input, ops::natural_format(sizes.rank()));

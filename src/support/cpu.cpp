@@ -6,6 +6,7 @@
 #include <qconv/cpu.hpp>
 
 #include "support/check.hpp"
+#include "support/cpu.hpp"
 #include "support/environment.hpp"
 
 namespace qconv {
@@ -79,6 +80,10 @@ bool supported(Isa isa) noexcept {
   static const bool initialized = cpuinfo_initialize();
   const IsaInfo& row = kTable[static_cast<std::size_t>(isa)];
   return row.built && (isa == Isa::scalar || (initialized && row.supported()));
+}
+
+bool permutes_bytes() noexcept {
+  return supported(Isa::avx512vnni) && cpuinfo_has_x86_avx512vbmi();
 }
 
 Isa active_isa() {

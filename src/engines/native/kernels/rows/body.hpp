@@ -1,0 +1,109 @@
+#pragma once
+
+// The loops, once, for the compiler to vectorize with the flags of each instruction set: all have internal
+// linkage.
+
+#include <cstdint>
+
+#include "engines/native/kernels/rows/rows.hpp"
+
+namespace qconv::engines::rows {
+namespace {
+
+[[maybe_unused]] void lookup_bytes(const Lookup& args) noexcept {
+  for (std::int64_t i = 0; i < args.count; ++i) args.y[i] = args.map[args.x[i]];
+}
+
+// Limits before rounding; see math::round_and_clamp and math::round_small.
+inline std::int32_t to_integer(float v, float lo, float hi) noexcept {
+  constexpr float kShift = 12582912.0F;
+  const float raised = v > lo ? v : lo;
+  const float limited = raised < hi ? raised : hi;
+  return static_cast<std::int32_t>((limited + kShift) - kShift);
+}
+
+// y[i] = f(a[i * a_step], b[i * b_step]), the steps known to the compiler.
+// The arguments are copies everywhere below: bytes that are written might be those of a reference.
+template <class T, class F>
+inline void combine(const Combine args, const F f) noexcept {
+  const T* __restrict a = static_cast<const T*>(args.a);
+  const T* __restrict b = static_cast<const T*>(args.b);
+  T* __restrict y = static_cast<T*>(args.y);
+  if (args.a_step != 0 && args.b_step != 0) {
+    for (std::int64_t i = 0; i < args.count; ++i) y[i] = f(a[i], b[i]);
+  } else if (args.a_step != 0) {
+    const T once = b[0];
+    for (std::int64_t i = 0; i < args.count; ++i) y[i] = f(a[i], once);
+  } else if (args.b_step != 0) {
+    const T once = a[0];
+    for (std::int64_t i = 0; i < args.count; ++i) y[i] = f(once, b[i]);
+  } else {
+    const T once = f(a[0], b[0]);
+    for (std::int64_t i = 0; i < args.count; ++i) y[i] = once;
+  }
+}
+
+template <class T>
+void add(const Combine& args) noexcept {
+  const Combine c = args;
+  combine<T>(args, [c](T a, T b) {
+    const float sum =
+        c.a_scale * static_cast<float>(a - c.a_zero) + c.b_scale * static_cast<float>(b - c.b_zero);
+    return static_cast<T>(to_integer(sum * c.inverse, c.lo, c.hi) + c.y_zero);
+  });
+}
+
+template <class T>
+void mul(const Combine& args) noexcept {
+  const Combine c = args;
+  combine<T>(args, [c](T a, T b) {
+    const float product = static_cast<float>((a - c.a_zero) * (b - c.b_zero));
+    return static_cast<T>(to_integer(product * c.inverse, c.lo, c.hi) + c.y_zero);
+  });
+}
+
+template <class T>
+void scale(const Scale& args) noexcept {
+  const Scale s = args;
+  const T* __restrict x = static_cast<const T*>(s.x);
+  T* __restrict y = static_cast<T*>(s.y);
+  for (std::int64_t i = 0; i < s.count; ++i) {
+    const float real = static_cast<float>(x[i] - s.x_zero) * s.factor[i] + s.offset[i];
+    y[i] = static_cast<T>(to_integer(real, s.lo, s.hi) + s.y_zero);
+  }
+}
+
+template <class T>
+void max(const Reduce& given) noexcept {
+  const Reduce args = given;
+  T* __restrict y = static_cast<T*>(args.y);
+  for (std::int64_t row = 0; row < args.rows; ++row) {
+    const T* __restrict x = static_cast<const T*>(args.x) + row * args.stride;
+    for (std::int64_t i = 0; i < args.count; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
+  }
+}
+
+template <class T>
+void sum(const Reduce& given) noexcept {
+  const Reduce args = given;
+  std::int32_t* __restrict sums = args.sums;
+  for (std::int64_t row = 0; row < args.rows; ++row) {
+    const T* __restrict x = static_cast<const T*>(args.x) + row * args.stride;
+    for (std::int64_t i = 0; i < args.count; ++i) sums[i] += x[i];
+  }
+}
+
+}  // namespace
+}  // namespace qconv::engines::rows
+
+// `lookup` is a function of the file, or lookup_bytes.
+#define QCONV_DEFINE_ROWS(isa, lookup)                                                                  \
+  namespace qconv::engines::rows {                                                                      \
+  extern const Kernels unsigned_rows_##isa;                                                             \
+  extern const Kernels signed_rows_##isa;                                                               \
+  constinit const Kernels unsigned_rows_##isa{&(lookup),          &add<std::uint8_t>,                   \
+                                              &mul<std::uint8_t>, &scale<std::uint8_t>,                 \
+                                              &max<std::uint8_t>, &sum<std::uint8_t>};                  \
+  constinit const Kernels signed_rows_##isa{&(lookup),           &add<std::int8_t>, &mul<std::int8_t>,  \
+                                            &scale<std::int8_t>, &max<std::int8_t>, &sum<std::int8_t>}; \
+  }
