@@ -82,7 +82,8 @@ std::vector<Tensor> Executor::run(std::span<const Tensor> inputs, const RunOptio
   const std::shared_ptr<const Plan> plan = this->plan(sizes);
   std::unique_ptr<Workspace> workspace = plan->take_workspace(graph_);
   std::vector<Tensor>& slots = workspace->slots;
-  for (std::size_t i = 0; i < inputs.size(); ++i) slots[i] = inputs[i].contiguous(format_of(inputs[i]));
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    slots[i] = plan->any_format[i] ? inputs[i] : inputs[i].contiguous(format_of(inputs[i]));
   if (options.profile != nullptr) options.profile->clear();
 
   std::vector<const Tensor*> arguments;

@@ -38,6 +38,8 @@ struct Plan {
     int buffer = -1;  ///< index in the memory plan; -1 for inputs
   };
   std::vector<Shape> input_sizes;
+  /// Whether only Quantize reads the input, which takes it in any memory format.
+  std::vector<bool> any_format;
   std::vector<Step> steps;
   std::vector<Slot> slots;
   std::vector<int> output_slots;  ///< or -1:

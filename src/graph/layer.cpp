@@ -9,6 +9,7 @@
 
 #include "graph/slicing.hpp"
 #include "ops/prepack.hpp"
+#include "ops/quantize_input.hpp"
 #include "ops/run.hpp"
 #include "support/check.hpp"
 
@@ -194,7 +195,7 @@ struct Run {
   Tensor operator()(const Expand&) const { return functional::expand(x(), result.sizes()); }
   Tensor operator()(const Softmax& s) const { return functional::softmax(x(), s.axis); }
   Tensor operator()(const Quantize&) const {
-    return quantize_per_tensor(x(), scale(), zero_point(), result.dtype());
+    return ops::quantize_input(x(), result);
   }
   Tensor operator()(const Dequantize&) const { return dequantize(x()); }
   template <class Other>

@@ -41,6 +41,14 @@ class Planner {
         throw ValueError(fmt::format("layer '{}' ({}): {}", node.name, op_name(node.op), e.what()));
       }
     }
+    const Uses uses(graph_);
+    for (const ValueId v : graph_.inputs) {
+      const std::vector<int>& readers = uses.readers(v);
+      plan_.any_format.push_back(
+          !uses.is_output(v) && std::all_of(readers.begin(), readers.end(), [&](int n) {
+            return std::holds_alternative<Quantize>(graph_.nodes[static_cast<std::size_t>(n)].op);
+          }));
+    }
     for (const ValueId v : graph_.outputs) {
       plan_.output_slots.push_back(slot_of_[static_cast<std::size_t>(v)]);
       plan_.output_constants.push_back(fact(v).tensor);

@@ -93,17 +93,54 @@ void sum(const Reduce& given) noexcept {
   }
 }
 
+template <class T>
+void quantize(const Quantize& args) noexcept {
+  const Quantize q = args;
+  T* __restrict y = static_cast<T*>(q.y);
+  for (std::int64_t i = 0; i < q.count; ++i)
+    y[i] = static_cast<T>(to_integer(q.x[i] * q.inverse, q.lo, q.hi) + q.zero);
+}
+
+// The number of channels known to the compiler: stores of a few interleaved rows are shuffles then.
+template <int kChannels>
+void interleave_few(const Interleave args) noexcept {
+  const std::uint8_t* __restrict x = args.x;
+  std::uint8_t* __restrict y = args.y;
+  for (std::int64_t i = 0; i < args.count; ++i) {
+    for (int c = 0; c < kChannels; ++c) y[i * kChannels + c] = x[c * args.stride + i];
+  }
+}
+
+[[maybe_unused]] void interleave(const Interleave& args) noexcept {
+  switch (args.channels) {
+    case 2:
+      return interleave_few<2>(args);
+    case 3:
+      return interleave_few<3>(args);
+    case 4:
+      return interleave_few<4>(args);
+    default:
+      break;
+  }
+  const Interleave a = args;
+  for (std::int64_t c = 0; c < a.channels; ++c) {
+    for (std::int64_t i = 0; i < a.count; ++i) a.y[i * a.channels + c] = a.x[c * a.stride + i];
+  }
+}
+
 }  // namespace
 }  // namespace qconv::engines::rows
 
 // `lookup` is a function of the file, or lookup_bytes.
-#define QCONV_DEFINE_ROWS(isa, lookup)                                                                  \
-  namespace qconv::engines::rows {                                                                      \
-  extern const Kernels unsigned_rows_##isa;                                                             \
-  extern const Kernels signed_rows_##isa;                                                               \
-  constinit const Kernels unsigned_rows_##isa{&(lookup),          &add<std::uint8_t>,                   \
-                                              &mul<std::uint8_t>, &scale<std::uint8_t>,                 \
-                                              &max<std::uint8_t>, &sum<std::uint8_t>};                  \
-  constinit const Kernels signed_rows_##isa{&(lookup),           &add<std::int8_t>, &mul<std::int8_t>,  \
-                                            &scale<std::int8_t>, &max<std::int8_t>, &sum<std::int8_t>}; \
+#define QCONV_DEFINE_ROWS(isa, lookup)                                             \
+  namespace qconv::engines::rows {                                                 \
+  namespace {                                                                      \
+  template <class T>                                                               \
+  inline constexpr Kernels of_type{&(lookup), &add<T>, &mul<T>,      &scale<T>,    \
+                                   &max<T>,   &sum<T>, &quantize<T>, &interleave}; \
+  }                                                                                \
+  extern const Kernels unsigned_rows_##isa;                                        \
+  extern const Kernels signed_rows_##isa;                                          \
+  constinit const Kernels unsigned_rows_##isa = of_type<std::uint8_t>;             \
+  constinit const Kernels signed_rows_##isa = of_type<std::int8_t>;                \
   }

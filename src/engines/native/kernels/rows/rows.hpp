@@ -48,10 +48,29 @@ struct Reduce {
   std::int64_t count, rows, stride;
 };
 
+/// y[i] = clamp(rint(x[i] * inverse) + zero).
+struct Quantize {
+  const float* x;
+  void* y;
+  std::int64_t count;
+  float inverse;
+  std::int32_t zero;
+  float lo, hi;
+};
+
+/// y[i * channels + c] = x[c * stride + i] for `count` positions.
+struct Interleave {
+  const std::uint8_t* x;
+  std::uint8_t* y;
+  std::int64_t channels, stride, count;
+};
+
 using Tables = void (*)(const Lookup&) noexcept;
 using Combines = void (*)(const Combine&) noexcept;
 using Scales = void (*)(const Scale&) noexcept;
 using Reduces = void (*)(const Reduce&) noexcept;
+using Quantizes = void (*)(const Quantize&) noexcept;
+using Interleaves = void (*)(const Interleave&) noexcept;
 
 /// For one instruction set and one type of elements, unsigned or signed.
 struct Kernels {
@@ -61,6 +80,8 @@ struct Kernels {
   Scales scale;
   Reduces max;  ///< y holds lower bounds before, the maxima after
   Reduces sum;
+  Quantizes quantize;
+  Interleaves interleave;
 };
 
 /// The kernels of the instruction set that is active.
