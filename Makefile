@@ -1,10 +1,10 @@
 # Short names for the commands people and CI run; the work is in CMakePresets.json and scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test stress parity bench lint format
+.PHONY: help demo test stress parity bench networks lint format
 export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
 
 help: ## list these targets
-	@awk -F ': ## ' '/^[a-z]+: ## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## install what is needed, build, and quantize and run two real networks
 	@scripts/install-deps
@@ -33,6 +33,11 @@ bench: ## build, and time every layer next to the peers that are installed
 	@scripts/install-deps --bench
 	@cmake --workflow --preset release
 	@scripts/bench
+
+networks: ## build, and put real networks of PyTorch through quantize, compare and run (QCONV_PYTHON: a Python that has torch)
+	@scripts/install-deps
+	@cmake --workflow --preset release
+	@scripts/networks
 
 lint: ## check style, and run the static checkers
 	@scripts/install-deps --lint

@@ -1,0 +1,134 @@
+"""Weights for networks that nobody trained: random, but such that the network computes something.
+
+Random weights alone let activations die out or explode, and then every input gives the same output. So every layer is
+scaled to give values of deviation 1, batch normalization sees a few batches, and the last layer is fitted, by least
+squares, to tell the kinds of `samples.py` apart. What lies between stays random.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import samples
+
+LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+COUNT, BATCH = 96, 8  # training samples, and how many at once
+PIXELS = 8192  # of the last layer's input that take part in the fit
+
+
+def vary(network: nn.Module) -> None:
+    """Makes channels differ, as they do in trained networks: normalization that leaves them all alike is easy to quantize."""
+    for module in network.modules():
+        if isinstance(module, NORMS) and module.weight is not None:
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+        for name, parameter in module.named_parameters(recurse=False):
+            if name == "layer_scale":  # ConvNeXt's begin at 1e-6, which turns every block off
+                nn.init.uniform_(parameter, 0.1, 0.5)
+
+
+def scale_layers(network: nn.Module, images: torch.Tensor) -> None:
+    """Scales each layer, in the order of running, so that its output has deviation 1 on these images."""
+
+    def rescale(layer: nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
+        if not layer.weight.requires_grad:
+            return output
+        deviation = output.std()
+        layer.weight.data /= deviation
+        if layer.bias is not None:
+            layer.bias.data /= deviation
+        return output / deviation
+
+    hooks = [m.register_forward_hook(rescale) for m in network.modules() if isinstance(m, LAYERS)]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+
+
+def settle_statistics(network: nn.Module, batches: list[torch.Tensor]) -> None:
+    """Sets the statistics of batch normalization to the mean over these batches."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean
+        norm.train()
+    for images in batches if norms else []:
+        network(images)
+    network.eval()
+
+
+def features_and_labels(
+    network: nn.Module, head: nn.Module, batches: list[torch.Tensor], labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the head sees, one row per sample or place, and the label of each row."""
+    seen: list[torch.Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for images in batches:
+        network(images)
+    hook.remove()
+    features = torch.cat(seen)
+    spatial = features.shape[2:]
+    if labels.ndim == 1:
+        labels = labels.view(-1, *[1] * len(spatial)).expand(-1, *spatial)
+    else:
+        labels = F.interpolate(labels[:, None].float(), spatial).long()[:, 0]
+    rows = features.movedim(1, -1).reshape(-1, features.shape[1])
+    chosen = torch.randperm(len(rows))[:PIXELS]
+    return rows[chosen], labels.reshape(-1)[chosen]
+
+
+def fit_head(head: nn.Module, features: torch.Tensor, labels: torch.Tensor, share: float) -> None:
+    """Ridge regression of the labels' indicators. Outputs that no label names stay random and low."""
+    outputs = head.weight.shape[0]
+    wanted = share * F.one_hot(labels, outputs).to(torch.float64)
+    x = features.to(torch.float64)
+    mean, target_mean = x.mean(0), wanted.mean(0)
+    x = x - mean
+    # The cheaper of the two forms of the same solution.
+    ridge = 0.02 * (x * x).sum()
+    if x.shape[0] < x.shape[1]:
+        gram = x @ x.T
+        weight = x.T @ torch.linalg.solve(gram + torch.eye(len(gram)) * ridge / len(gram), wanted - target_mean)
+    else:
+        gram = x.T @ x
+        weight = torch.linalg.solve(gram + torch.eye(len(gram)) * ridge / len(gram), x.T @ (wanted - target_mean))
+    noise = torch.randn(weight.shape, dtype=torch.float64)
+    noise *= 0.05 * share / (x @ noise).std()
+    weight = weight + noise
+    head.weight.data = weight.T.reshape(head.weight.shape).float().contiguous()
+    head.bias.data = (target_mean - mean @ weight).float()
+
+
+def heads(network: nn.Module, outputs: int) -> list[nn.Module]:
+    """The layers that make the output: the last of that size, or the two whose results LR-ASPP adds."""
+    found = [m for m in network.modules() if isinstance(m, LAYERS) and m.weight.shape[0] == outputs]
+    return found[-2:] if network.__class__.__name__ == "FirstOutput" else found[-1:]
+
+
+@torch.no_grad()
+def settle(network: nn.Module, name: str, size: tuple[int, ...], task: str) -> None:
+    """Gives the network its weights. The generator of torch decides which."""
+    network.eval()
+    vary(network)
+    kinds = samples.KINDS
+    example = torch.from_numpy(samples.make(name, size, "signal", samples.TRAINING, 2)["images"])
+    if task == "pixel":
+        kinds = min(kinds, network(example).shape[1])
+    data = samples.make(name, size, task, samples.TRAINING, COUNT if task == "class" else COUNT // 4, kinds)
+    batches = list(torch.from_numpy(data["images"]).split(BATCH))
+    # Statistics of a batch for the first pass, whatever the running ones still are.
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
+    scale_layers(network, batches[0])
+    settle_statistics(network, batches[:4])
+    if task == "signal":
+        return
+    outputs = network(example).shape[1]
+    labels = torch.from_numpy(data["labels"])
+    last = heads(network, outputs)
+    for head in last:
+        fit_head(head, *features_and_labels(network, head, batches, labels), 1 / len(last))
