@@ -4,7 +4,7 @@
 
 Every model NAME.onnx has its inputs as in0, in1, ... and the expected outputs as out0, out1, ... in NAME.npz. Models
 that are called qdq_* hold integer operations: one step of the last scale may differ there, because onnxruntime rounds
-elsewhere. `step` in their npz is that scale.
+elsewhere. `step` in their npz is that scale. The small versions of real networks are small_networks.py's.
 """
 
 from __future__ import annotations
@@ -331,6 +331,8 @@ def from_torch() -> None:
 
 
 def main() -> None:
+    import small_networks  # needs torch
+
     HERE.mkdir(exist_ok=True)
     for old in [*HERE.glob("*.onnx"), *HERE.glob("*.npz")]:
         old.unlink()
@@ -340,6 +342,7 @@ def main() -> None:
     quantized()
     normalized()
     from_torch()
+    small_networks.write_all(HERE)
     print(f"{len(list(HERE.glob('*.onnx')))} models, {sum(f.stat().st_size for f in HERE.iterdir())} bytes")
 
 
