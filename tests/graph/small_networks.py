@@ -24,6 +24,10 @@ import models  # noqa: E402
 import weights  # noqa: E402
 
 LIMIT_BYTES = 60_000
+OPSET = 17
+# Older ones have several nodes in place of HardSwish and LayerNormalization, and attributes in place of some inputs; from
+# opset 20 on GELU is one node.
+OTHER_OPSETS = [("convnext", 11), ("convnext", 20), ("mobilenet_v3", 11), ("yolo", 11)]
 IMAGE = {0: "N", 2: "H", 3: "W"}
 SEQUENCE = {0: "N", 2: "L"}
 
@@ -271,16 +275,16 @@ def build(name: str) -> tuple[nn.Module, torch.Tensor]:
     return network, x
 
 
-def write(name: str, folder: Path) -> None:
+def write(name: str, folder: Path, opset: int = OPSET) -> None:
     network, x = build(name)
-    path = folder / f"torch_{name}.onnx"
+    path = folder / (f"torch_{name}.onnx" if opset == OPSET else f"torch_{name}_opset{opset}.onnx")
     with torch.no_grad():
         results = network(x)
     outputs = ["y"] if isinstance(results, torch.Tensor) else [f"y{i}" for i in range(len(results))]
     axes = {"x": NETWORKS[name][2]} | dict.fromkeys(outputs, {0: "N"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter is deprecated, and says so at length
-        torch.onnx.export(network, (x,), str(path), input_names=["x"], output_names=outputs, opset_version=17,
+        torch.onnx.export(network, (x,), str(path), input_names=["x"], output_names=outputs, opset_version=opset,
                           dynamic_axes=axes, dynamo=False)  # fmt: skip
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -295,6 +299,8 @@ def write(name: str, folder: Path) -> None:
 def write_all(folder: Path) -> None:
     for name in NETWORKS:
         write(name, folder)
+    for name, opset in OTHER_OPSETS:
+        write(name, folder, opset)
 
 
 if __name__ == "__main__":
