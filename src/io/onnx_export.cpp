@@ -247,7 +247,22 @@ struct OnnxWriter::WriteOp {
     }
     finish(c.range, sum, result);
   }
+  // Gemm takes matrices only.
+  void write_matmul(const graph::Linear& l) const {
+    const std::string input = x();
+    const std::string weight = w.transposed_weight(node.inputs[1]);
+    const bool bias = node.input(2) != kNoValue;
+    const std::string addend = bias ? w.stored(node.inputs[2]) : "";
+    const std::string result = last();
+    const std::string limited = l.range.unlimited() ? result : between("sum");
+    const std::string product = bias ? between("product") : limited;
+    w.add("MatMul", node.name, {input, weight}, product);
+    if (bias) w.add("Add", node.name + "/add", {product, addend}, limited);
+    finish(l.range, limited, result);
+  }
   void operator()(const graph::Linear& l) const {
+    const auto& sizes = w.graph_.value(node.inputs[0]).sizes;
+    if (sizes && sizes->rank() != 2) return write_matmul(l);
     Names inputs{x(), w.weight(node.inputs[1])};
     if (node.input(2) != kNoValue) inputs.push_back(w.stored(node.inputs[2]));
     const std::string result = last();
@@ -267,7 +282,7 @@ struct OnnxWriter::WriteOp {
   void operator()(const graph::Binary&) const { plain(op_name(node.op)); }
   void operator()(const graph::Mean& m) const {
     onnx::NodeProto& mean = plain("ReduceMean");
-    if (!m.axes.empty()) set(mean, "axes", m.axes);
+    if (!m.axes.empty()) set(mean, "axes", m.axes);  // see move_axes_to_inputs
     set(mean, "keepdims", m.keep_dims ? 1 : 0);
   }
   void operator()(const graph::LayerNorm& l) const {

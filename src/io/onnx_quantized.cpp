@@ -55,7 +55,8 @@ Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, 
           static_cast<std::int64_t>(flat.select(0, i).item());
     }
   }
-  if (affine.qparams.scales.size() > 1) {
+  // A vector of one scale for an axis is a weight of one channel, which is quantized per channel nevertheless.
+  if (affine.qparams.scales.size() > 1 || (rank > 1 && scale.dim() == 1 && node.has("axis"))) {
     const std::int64_t wrapped = axis < 0 ? axis + rank : axis;
     check(wrapped >= 0 && wrapped < rank, "axis {} is out of range for {} dimensions", axis, rank);
     affine.qparams.axis = static_cast<int>(wrapped);

@@ -156,7 +156,7 @@ void gemm(const OnnxNode& node) {
     for (std::int64_t i = 0; i < turned.numel(); ++i) turned.mutable_data<float>()[i] *= alpha;
     const Tensor integers =
         alpha == 1 && matrix.quantized_constant.defined() ? oriented(matrix.quantized_constant) : Tensor();
-    weight = node.graph().add_constant(matrix.name + "/oriented", turned);
+    weight = node.graph().add_constant(matrix.name, turned);
     node.graph().value(weight).quantized_constant = integers;
   }
   const std::int64_t outputs = node.graph().value(weight).constant.size(0);

@@ -97,22 +97,27 @@ std::string OnnxWriter::real(ValueId id) {
   return real_[id] = dequantize(id, result, result);
 }
 
-std::string OnnxWriter::weight(ValueId id) {
+std::string OnnxWriter::weight_of(ValueId id, bool transposed) {
   const Value& v = graph_.value(id);
   const Tensor& integers = v.constant.is_quantized() ? v.constant : v.quantized_constant;
-  if (!integers.defined()) return stored(id);
+  if (!integers.defined()) {
+    return transposed ? constant(v.constant.transpose(0, 1).contiguous(), v.name) : stored(id);
+  }
   const auto found = real_.find(id);
   if (found != real_.end()) return found->second;
   Names inputs = params_of(integers.qparams(), integers.dtype(), v.name);
-  inputs.insert(inputs.begin(), constant(integers.int_repr(), v.name + "_quantized"));
+  const Tensor values = integers.int_repr();
+  inputs.insert(inputs.begin(),
+                constant(transposed ? values.transpose(0, 1).contiguous() : values, v.name + "_quantized"));
   const std::string result = unique(v.name);
   onnx::NodeProto& node = add("DequantizeLinear", result, inputs, result);
   if (integers.qparams().is_per_channel()) {
     onnx::AttributeProto* axis = node.add_attribute();
     axis->set_name("axis");
     axis->set_type(onnx::AttributeProto::INT);
-    axis->set_i(integers.qparams().axis);
+    axis->set_i(transposed ? 1 - integers.qparams().axis : integers.qparams().axis);
   }
+  // Who shares a weight reads it one way: it belongs to one node, or to nodes of one kind.
   return real_[id] = result;
 }
 
@@ -135,8 +140,25 @@ void OnnxWriter::declare(ValueId id, onnx::ValueInfoProto* info) {
   }
 }
 
+void OnnxWriter::move_axes_to_inputs() {
+  for (onnx::NodeProto& node : *proto_->mutable_node()) {
+    if (node.op_type() != "ReduceMean") continue;
+    auto* attributes = node.mutable_attribute();
+    for (int i = 0; i < attributes->size(); ++i) {
+      if (attributes->at(i).name() != "axes") continue;
+      const auto& ints = attributes->at(i).ints();
+      const std::vector<std::int64_t> axes(ints.begin(), ints.end());
+      node.add_input(
+          constant(Tensor::from_data(axes, {static_cast<std::int64_t>(axes.size())}), node.name() + "_axes"));
+      attributes->DeleteSubrange(i, 1);
+      break;
+    }
+  }
+}
+
 onnx::ModelProto OnnxWriter::write() {
   for (const graph::Node& node : graph_.nodes) write_node(node);
+  if (opset_ >= 18) move_axes_to_inputs();
   for (const ValueId id : graph_.inputs) declare(id, proto_->add_input());
   for (const ValueId id : graph_.outputs) {
     stored(id);

@@ -254,8 +254,14 @@ TEST_P(QuantizedModel, IsCloseToFloatAndTheSameOnBothEngines) {
     const auto a = actual[i].to_vector<float>();
     const auto e = expected[i].to_vector<float>();
     const float range = *std::max_element(e.begin(), e.end()) - *std::min_element(e.begin(), e.end());
-    for (std::size_t j = 0; j < a.size(); ++j)
-      ASSERT_NEAR(a[j], e[j], 0.05F * range + 1e-3F) << quantized->summary();
+    // Of many layers, a few elements may be further off than the rest together.
+    float squares = 0;
+    for (std::size_t j = 0; j < a.size(); ++j) {
+      ASSERT_NEAR(a[j], e[j], 0.1F * range + 1e-3F) << quantized->summary();
+      squares += (a[j] - e[j]) * (a[j] - e[j]);
+    }
+    EXPECT_LE(std::sqrt(squares / static_cast<float>(a.size())), 0.02F * range + 1e-3F)
+        << quantized->summary();
   }
 }
 

@@ -1,4 +1,5 @@
 #include <unordered_map>
+#include <unordered_set>
 
 #include "graph/passes/passes.hpp"
 
@@ -47,13 +48,16 @@ class Mover {
     for (ValueId& v : node.inputs) v = current(v);
     const auto found = node.inputs.empty() ? first_.end() : first_.find(node.inputs[0]);
     if (const auto* transpose = std::get_if<Transpose>(&node.op)) {
-      if (puts_channels_last(transpose->permutation)) {
-        first_[node.output] = node.inputs[0];
-      } else if (found != first_.end() && puts_channels_first(transpose->permutation)) {
+      // With one spatial dimension both are the same permutation.
+      if (found != first_.end() && puts_channels_first(transpose->permutation)) {
         // Readers come later in the order; they read the value itself from here on. An output of the network
         // keeps its name, and with it this node.
         replaced_[node.output] = found->second;
+        // What was made here goes by the name that it has in the file.
+        if (moved_.contains(found->second)) graph_.value(found->second).name = graph_.value(node.output).name;
         ++count_;
+      } else if (puts_channels_last(transpose->permutation)) {
+        first_[node.output] = node.inputs[0];
       }
     } else if (found != first_.end() && rewrite(node, found->second)) {
       return;
@@ -84,6 +88,7 @@ class Mover {
     result.sizes = channels_first(*sizes);
     moved.output = graph_.add_value(std::move(result));
     first_[node.output] = moved.output;
+    moved_.insert(moved.output);
     std::vector<std::int64_t> permutation{0};
     for (std::int64_t d = 2; d < sizes->rank(); ++d) permutation.push_back(d);
     permutation.push_back(1);
@@ -130,6 +135,7 @@ class Mover {
   // The value with the channels first for one with the channels last.
   std::unordered_map<ValueId, ValueId> first_;
   std::unordered_map<ValueId, ValueId> replaced_;
+  std::unordered_set<ValueId> moved_;
   int count_ = 0;
 };
 
