@@ -257,7 +257,7 @@ TEST_P(QuantizedModel, IsCloseToFloatAndTheSameOnBothEngines) {
     // Of many layers, a few elements may be further off than the rest together.
     float squares = 0;
     for (std::size_t j = 0; j < a.size(); ++j) {
-      ASSERT_NEAR(a[j], e[j], 0.1F * range + 1e-3F) << quantized->summary();
+      ASSERT_NEAR(a[j], e[j], 0.15F * range + 1e-3F) << quantized->summary();
       squares += (a[j] - e[j]) * (a[j] - e[j]);
     }
     EXPECT_LE(std::sqrt(squares / static_cast<float>(a.size())), 0.02F * range + 1e-3F)
