@@ -66,6 +66,8 @@ Observer::Observer(std::string_view name, const ObserverOptions& options, QSchem
         kMaxRank - 1, options_.ch_axis);
   check(options_.averaging_constant > 0 && options_.averaging_constant <= 1,
         "{}: averaging_constant must be in (0, 1], got {}", name, options_.averaging_constant);
+  check(options_.percentile > 0 && options_.percentile <= 100, "{}: percentile must be in (0, 100], got {}",
+        name, options_.percentile);
   if (options_.dtype == float32 && name == "PlaceholderObserver") {
     quant_min_ = 0;
     quant_max_ = 0;
@@ -96,6 +98,17 @@ void Observer::merge(const Observer& other) {
   } else {
     merge_values(other);
   }
+}
+
+void Observer::merge_state(const StateDict& state, std::string_view prefix) {
+  const std::unique_ptr<Observer> other = clone();
+  other->reset();
+  other->load_state_dict(state, prefix);
+  // A state holds eps as a float.
+  check(static_cast<float>(other->eps()) == static_cast<float>(eps()), "{}: eps is {} in the state, here {}",
+        name_, other->eps(), eps());
+  other->options_.eps = options_.eps;
+  merge(*other);
 }
 
 StateDict Observer::state_dict(std::string_view prefix) const {

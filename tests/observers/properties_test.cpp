@@ -140,13 +140,13 @@ RC_GTEST_PROP(HistogramObserver, ScaleIsAtMostThatOfTheWholeRange, ()) {
 
 template <class O>
 void check_round_trip() {
-  O observer;
+  O observer({.bins = 100});
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
     std::vector<float> values = any_values();
     values.resize(6, values[0]);
     observer.observe(Tensor::from_data(values, {2, 3}));
   }
-  O loaded({.eps = 0.5});
+  O loaded({.eps = 0.5, .bins = 100});
   loaded.load_state_dict(observer.state_dict("layer.act."), "layer.act.");
   RC_ASSERT(loaded.calibrated() == observer.calibrated());
   RC_ASSERT(loaded.eps() == observer.eps());
@@ -160,6 +160,53 @@ RC_GTEST_PROP(Observer, StateGoesThroughADict, ()) {
   check_round_trip<PerChannelMinMaxObserver>();
   check_round_trip<MovingAveragePerChannelMinMaxObserver>();
   check_round_trip<HistogramObserver>();
+  check_round_trip<PercentileObserver>();
+  check_round_trip<EntropyObserver>();
+  check_round_trip<MSEObserver>();
+}
+
+std::vector<std::pair<std::string, std::vector<float>>> contents(const StateDict& state) {
+  std::vector<std::pair<std::string, std::vector<float>>> result;
+  for (const auto& [name, tensor] : state) {
+    std::vector<float>& values = result.emplace_back(name, std::vector<float>()).second;
+    if (tensor.dtype() == float32) {
+      values = tensor.to_vector<float>();
+    } else {
+      for (const std::int64_t v : tensor.to_vector<std::int64_t>()) values.push_back(static_cast<float>(v));
+    }
+  }
+  return result;
+}
+
+// Batches divided among observers in any way, whose states are merged in any order.
+template <class O>
+void check_shards() {
+  const auto batches = *rc::gen::inRange(1, 6);
+  std::vector<O> shards(static_cast<std::size_t>(*rc::gen::inRange(1, 4)), O({.bins = 100}));
+  O whole({.bins = 100});
+  for (int i = 0; i < batches; ++i) {
+    std::vector<float> values = any_values();
+    values.resize(6, values[0]);
+    const Tensor x = Tensor::from_data(values, {2, 3});
+    whole.observe(x);
+    shards[*rc::gen::inRange<std::size_t>(0, shards.size())].observe(x);
+  }
+  O merged({.bins = 100});
+  while (!shards.empty()) {
+    const auto i = static_cast<std::ptrdiff_t>(*rc::gen::inRange<std::size_t>(0, shards.size()));
+    merged.merge_state(shards[static_cast<std::size_t>(i)].state_dict("x."), "x.");
+    shards.erase(shards.begin() + i);
+  }
+  RC_ASSERT(contents(merged.state_dict()) == contents(whole.state_dict()));
+  RC_ASSERT(merged.calculate_qparams().qparams == whole.calculate_qparams().qparams);
+}
+
+RC_GTEST_PROP(Observer, ShardsMergeToTheWhole, ()) {
+  check_shards<MinMaxObserver>();
+  check_shards<PerChannelMinMaxObserver>();
+  check_shards<PercentileObserver>();
+  check_shards<EntropyObserver>();
+  check_shards<MSEObserver>();
 }
 
 }  // namespace

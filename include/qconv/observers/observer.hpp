@@ -33,8 +33,10 @@ struct ObserverOptions {
   int ch_axis = 0;
   /// Moving-average classes: the weight of the newest batch, in (0, 1].
   double averaging_constant = 0.01;
-  /// HistogramObserver: how many bins, 1 to 2^20.
+  /// Classes with a histogram: how many bins, 1 to 2^20; the calibrators have so many on either side of 0.
   int bins = 2048;
+  /// PercentileObserver: how many percent of the values the range is to hold, in (0, 100].
+  double percentile = 99.99;
   /// PlaceholderObserver: the tensor is quantized at run time, with the range that it has then.
   bool is_dynamic = false;
 
@@ -78,6 +80,10 @@ class QCONV_API Observer {
   /// Adds what `other` saw, as each class documents. Throws TypeError unless it has the same class and
   /// options.
   void merge(const Observer& other);
+  /// The same for an observer of this class and these options that is somewhere else, in another process or
+  /// on another machine, and sent what its state_dict() says. Throws as load_state_dict() does, and
+  /// ValueError for another eps; then nothing has changed.
+  void merge_state(const StateDict& state, std::string_view prefix = "");
 
   /// Forgets everything.
   virtual void reset() = 0;
