@@ -17,16 +17,38 @@ namespace qconv {
 /// batch is in memory at a time.
 using BatchSource = std::function<std::optional<std::vector<Tensor>>()>;
 
+/// What to do differently with some of the layers: those whose name and operator both fit. In patterns *
+/// stands for any characters and ? for any one of them. An input of the network is a layer of its name with
+/// the operator "Input", as far as observers go.
+struct QuantizeRule {
+  std::string layer = "*";
+  std::string op = "*";
+  /// Stay float, or do not although an exclusion or an earlier rule said so.
+  std::optional<bool> exclude = {};
+  /// Watches what the layers compute.
+  ObserverFactory activation = {};
+  /// The layers' weights.
+  std::optional<bool> per_channel = {};
+  /// What messages call this rule; "quantize: rules[2]" unless given.
+  std::string where = {};
+};
+
 /// What quantize() can be told; the defaults suit most networks.
 struct QuantizeOptions {
-  /// Watches each activation; 8 bits, per tensor, quint8 or qint8, the same dtype for all.
+  /// Watches each activation; 8 bits, per tensor, quint8 or qint8. With rules some may be quint8 and others
+  /// qint8: an addition or concatenation of both stays float.
   ObserverFactory activation = with_args<HistogramObserver>(ObserverOptions{});
   /// Weights: symmetric qint8 with a scale for each output channel, or with one for all.
   bool per_channel = true;
-  /// Layers that stay float: by name, and by operator ("Gemm"). Throws for a name that the network lacks.
-  /// MaxPool, Reshape and the like give the same result on integers and may still run on them.
+  /// Layers that stay float: by name, and by operator ("Gemm"), or by patterns of these, as "/layer1/*".
+  /// Throws for one that nothing in the network fits. MaxPool, Reshape and the like give the same result on
+  /// integers and may still run on them; so may an operation without weights (Add, AveragePool) between
+  /// quantized layers, since QDQ ONNX writes that down in the same way.
   std::vector<std::string> exclude_layers = {};
   std::vector<std::string> exclude_ops = {};
+  /// What to do differently for some layers. Of several that fit, the last one counts, for each setting on
+  /// its own. Throws for a rule that fits no layer, or that sets an observer where nothing is observed.
+  std::vector<QuantizeRule> rules = {};
   /// For the quantized network, as in NetworkOptions; empty for the float network's.
   std::string engine = {};
   /// Called after each batch with the number of batches so far.

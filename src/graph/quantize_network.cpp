@@ -4,13 +4,12 @@
 #include <map>
 #include <unordered_map>
 
-#include <fmt/ranges.h>
-
 #include <qconv/qconfig.hpp>
 #include <qconv/quantize_network.hpp>
 #include <qconv/quantize_weight.hpp>
 
 #include "graph/passes/passes.hpp"
+#include "graph/quantize_rules.hpp"
 #include "support/check.hpp"
 
 namespace qconv {
@@ -20,45 +19,16 @@ using graph::Graph;
 using graph::Node;
 using graph::ValueId;
 
-bool contains(const std::vector<std::string>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-void check_exclusions(const Graph& graph, const QuantizeOptions& options) {
-  for (const std::string& name : options.exclude_layers) {
-    const bool known =
-        std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& n) { return n.name == name; });
-    check(known, "quantize: exclude_layers names '{}', which the network does not have", name);
-  }
-  for (const std::string& op : options.exclude_ops) {
-    const bool known = std::any_of(graph.nodes.begin(), graph.nodes.end(),
-                                   [&](const Node& n) { return op_name(n.op) == op; });
-    check(known, "quantize: exclude_ops names '{}', which the network does not have", op);
-  }
-}
-
 // The observers of the activations, found by value and by the layer that makes the value.
 class Calibration {
  public:
-  Calibration(const Graph& graph, const std::vector<ValueId>& values, const ObserverFactory& factory) {
-    check(static_cast<bool>(factory), "quantize: there is no activation observer");
+  Calibration(const Graph& graph, const std::vector<ValueId>& values, const LayerSettings& settings) {
+    std::vector<std::unique_ptr<Observer>> observers = settings.observers(values);
     const graph::Uses uses(graph);
-    for (const ValueId v : values) {
-      Entry& entry = entries_[v];
-      entry.observer = factory();
-      check(entry.observer != nullptr, "quantize: the activation observer factory made nothing");
-      const DType dtype = entry.observer->dtype();
-      check<TypeError>(
-          (dtype == quint8 || dtype == qint8) && !is_per_channel(entry.observer->qscheme()),
-          "quantize: activations are quantized to quint8 or qint8 per tensor; the observer is {}",
-          entry.observer->to_string());
-      const int producer = uses.producer(v);
-      if (producer >= 0) {
-        entry.layer = graph.nodes[static_cast<std::size_t>(producer)].name;
-        by_layer_[entry.layer] = v;
-      } else {
-        entry.layer = graph.value(v).name;
-      }
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::string& layer = settings.name(values[i]);
+      if (uses.producer(values[i]) >= 0) by_layer_[layer] = values[i];
+      entries_[values[i]] = {std::move(observers[i]), layer};
     }
   }
 
@@ -130,15 +100,13 @@ BatchSource source_of(std::span<const Tensor> batches) {
 
 Network quantize(const Network& network, const BatchSource& batches, const QuantizeOptions& options) {
   const Graph& graph = network.graph();
-  check_exclusions(graph, options);
-  const graph::Excluded excluded = [&](const Node& node) {
-    return contains(options.exclude_layers, node.name) || contains(options.exclude_ops, op_name(node.op));
-  };
+  const LayerSettings settings(graph, options);
+  const graph::Excluded excluded = [&](const Node& node) { return settings.excluded(node); };
   const std::vector<ValueId> values = activations_to_observe(graph, excluded);
   check(!values.empty() || !network.quantized(), "quantize: the network '{}' computes with integers already",
         graph.name);
   check(!values.empty(), "quantize: no layer of the network '{}' can be quantized", graph.name);
-  Calibration calibration(graph, values, options.activation);
+  Calibration calibration(graph, values, settings);
 
   RunOptions run;
   run.tap = [&](const LayerResult& r) { calibration.observe_layer(r.name, r.output); };
@@ -154,7 +122,7 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
   Graph quantized = graph;
   insert_qdq(quantized, calibration.params(), excluded,
              [&](const Node& node, const Tensor& weight, int axis) {
-               return quantize_one_weight(node, weight, axis, options.per_channel);
+               return quantize_one_weight(node, weight, axis, settings.per_channel(node));
              });
   lower_qdq(quantized);
   NetworkOptions prepared = network.options();

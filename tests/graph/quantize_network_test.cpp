@@ -181,6 +181,74 @@ TEST_F(Digits, ExcludedLayersStayFloat) {
   EXPECT_TRUE(equal(reloaded(mixed).run(few), mixed.run(few)));
 }
 
+TEST_F(Digits, PatternsExclude) {
+  const std::vector<Tensor> images{array(kExamples / "digits" / "calibration.npz", "images")};
+  const Network mixed =
+      quantize(*network_, images, {.exclude_layers = {"/block?/*"}, .exclude_ops = {"Gem?"}});
+  for (const LayerInfo& layer : mixed.layers()) {
+    if (layer.op == "Gemm" || (layer.op == "Conv" && layer.name.starts_with("/block"))) {
+      EXPECT_FALSE(layer.quantized) << layer.name;
+    } else if (layer.op == "Conv") {
+      EXPECT_TRUE(layer.quantized) << layer.name;
+    }
+  }
+}
+
+TEST_F(Digits, TheLastRuleThatFitsCounts) {
+  const std::vector<Tensor> images{array(kExamples / "digits" / "calibration.npz", "images")};
+  const ObserverFactory fixed = with_args<FixedQParamsObserver>(0.5, 3);
+  const ObserverFactory input = with_args<FixedQParamsObserver>(0.25, 1);
+  const Network ruled = quantize(*network_, images,
+                                 {.exclude_ops = {"Conv"},
+                                  .rules = {{.layer = "/stem/*", .exclude = false},
+                                            {.op = "Conv", .activation = fixed, .per_channel = false},
+                                            {.layer = "/down*", .exclude = false, .per_channel = true},
+                                            {.op = "Input", .activation = input}}});
+  for (const LayerInfo& layer : ruled.layers()) {
+    if (layer.op == "Conv") {
+      EXPECT_EQ(layer.quantized, layer.name.starts_with("/stem/") || layer.name.starts_with("/down"));
+      if (layer.quantized) {
+        EXPECT_EQ(layer.output.qparams->scales[0], 0.5);
+      }
+    }
+  }
+  EXPECT_EQ(ruled.layers().front().output.qparams, QParams::per_tensor(0.25, 1));
+  const Tensor few = images[0].narrow(0, 0, 9);
+  EXPECT_TRUE(equal(reloaded(ruled).run(few), ruled.run(few)));
+}
+
+TEST_F(Digits, ActivationsOfTwoTypesRun) {
+  const std::vector<Tensor> images{array(kExamples / "digits" / "calibration.npz", "images")};
+  const ObserverFactory is_signed = with_args<MSEObserver>(ObserverOptions{.dtype = qint8});
+  const Network mixed =
+      quantize(*network_, images, {.rules = {{.layer = "/block1/*", .activation = is_signed}}});
+  const Tensor test = array(kExamples / "digits" / "test.npz", "images");
+  EXPECT_GE(top1(mixed.run(test), array(kExamples / "digits" / "test.npz", "labels")), 0.97);
+  const Tensor few = test.narrow(0, 0, 9);
+  EXPECT_TRUE(equal(reloaded(mixed).run(few), mixed.run(few)));
+  EXPECT_TRUE(equal(reloaded(mixed, {.engine = "reference"}).run(few), mixed.run(few)));
+}
+
+TEST_F(Digits, RulesThatCannotBeMeantAreExplained) {
+  const std::vector<Tensor> images{noise({1, 1, 8, 8})};
+  const auto message = [&](const QuantizeRule& rule) -> std::string {
+    try {
+      quantize(*network_, images, {.exclude_layers = {"/classify/*"}, .rules = {{.exclude = false}, rule}});
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "nothing thrown";
+  };
+  const ObserverFactory observer = with_args<MinMaxObserver>(ObserverOptions{});
+  EXPECT_THAT(message({.layer = "x*", .exclude = true}),
+              HasSubstr("quantize: rules[1]: no layer fits name 'x*' and operator '*'"));
+  EXPECT_THAT(message({.op = "Gemm", .where = "my rule"}), HasSubstr("my rule: it changes nothing"));
+  EXPECT_THAT(message({.op = "Flatten", .activation = observer}),
+              HasSubstr("rules[1]: it sets an observer, but the layers that it fits"));
+  EXPECT_THAT(message({.activation = with_args<MinMaxObserver>(ObserverOptions{.dtype = qint32})}),
+              HasSubstr("activations are quantized to quint8 or qint8"));
+}
+
 TEST_F(Digits, SignedActivationsAndOneScalePerWeight) {
   const Tensor calibration = array(kExamples / "digits" / "calibration.npz", "images");
   const Network other = quantize(
