@@ -8,6 +8,7 @@
 #include "cli/network_tools.hpp"
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
+#include "cli/quantize_config.hpp"
 #include "cli/runtime_options.hpp"
 #include "cli/timing.hpp"
 #include "cli/validators.hpp"
@@ -23,30 +24,28 @@ struct Options {
   std::string calibration;
   std::string array;
   std::size_t samples = 0;
-  std::string observer = "histogram";
-  std::string activations = "quint8";
+  ObserverChoice observer;
+  std::string config;
   bool per_tensor = false;
   std::vector<std::string> exclude;
   std::vector<std::string> exclude_ops;
   bool json = false;
 };
 
-ObserverFactory activation_observer(const Options& options) {
-  ObserverOptions arguments;
-  arguments.dtype = options.activations == "qint8" ? qint8 : quint8;
-  if (options.observer == "minmax") return with_args<MinMaxObserver>(arguments);
-  if (options.observer == "moving-average") return with_args<MovingAverageMinMaxObserver>(arguments);
-  return with_args<HistogramObserver>(arguments);
-}
-
-Network quantize_with(const Options& options, const Network& network, const Dataset& data) {
-  const std::int64_t channels = channels_of(only_input(network, options.network));
-  Progress progress("calibrating", data.size());
+QuantizeOptions choices_of(const Options& options) {
   QuantizeOptions choices;
-  choices.activation = activation_observer(options);
+  choices.activation = options.observer.make();
   choices.per_channel = !options.per_tensor;
   choices.exclude_layers = options.exclude;
   choices.exclude_ops = options.exclude_ops;
+  if (!options.config.empty()) choices.rules = read_rules(options.config, options.observer);
+  return choices;
+}
+
+Network quantize_with(const Options& options, const QuantizeOptions& choices, const Network& network,
+                      const Dataset& data) {
+  const std::int64_t channels = channels_of(only_input(network, options.network));
+  Progress progress("calibrating", data.size());
   return quantize(network, batches_of(data, channels, progress), choices);
 }
 
@@ -100,10 +99,12 @@ int run(const Options& options) {
     throw UsageError(fmt::format("-o {}: expected a name that ends in .onnx", options.output));
   }
   options.runtime.apply();
+  const QuantizeOptions choices = choices_of(options);
   require_folder_for(options.output);
   const Network network = load_network(options.network);
   const Dataset data(options.calibration, options.preprocessing, options.array, options.samples);
-  const double seconds = seconds_of([&] { quantize_with(options, network, data).save(options.output); });
+  const double seconds =
+      seconds_of([&] { quantize_with(options, choices, network, data).save(options.output); });
   // Read back from the file: what is told is what others will find in it.
   const Summary summary = summarize(options, Network::load(options.output), data.size(), seconds);
   if (options.json) {
@@ -131,26 +132,22 @@ Action add_quantize(CLI::App& app) {
   app.add_option("--samples", options->samples, "Use so many, spread evenly over the data (default: all)")
       ->check(sample_count())
       ->type_name("N");
-  app.add_option(
-         "--observer", options->observer,
-         "How ranges of activations are chosen: histogram (least error), minmax (all that was seen) or "
-         "moving-average")
-      ->check(CLI::IsMember({"histogram", "minmax", "moving-average"}))
-      ->capture_default_str()
-      ->type_name("NAME");
-  app.add_option("--activations", options->activations, "Type of activations: quint8 or qint8")
-      ->check(CLI::IsMember({"quint8", "qint8"}))
-      ->capture_default_str()
-      ->type_name("DTYPE");
+  options->observer.add_to(app);
   app.add_flag("--per-tensor", options->per_tensor,
                "One scale for all of a weight, not one per output channel");
-  app.add_option("--exclude", options->exclude, "A layer that stays float; may be repeated")
+  app.add_option("--exclude", options->exclude,
+                 "A layer that stays float, or a pattern as '/layer1/*'; may be repeated")
       ->allow_extra_args(false)
       ->type_name("LAYER");
   app.add_option("--exclude-op", options->exclude_ops,
                  "An operator that stays float, as Gemm; may be repeated")
       ->allow_extra_args(false)
       ->type_name("OP");
+  app.add_option(
+         "--config", options->config,
+         "Rules for some layers: {\"rules\": [{\"name\": \"/stem/*\", \"op\": \"Conv\", \"exclude\": true}, "
+         "...]}")
+      ->type_name("FILE.json");
   app.add_flag("--json", options->json, "Print JSON");
   options->preprocessing.add_to(app);
   options->runtime.add_to(app);
@@ -158,6 +155,8 @@ Action add_quantize(CLI::App& app) {
       "Examples:\n"
       "  qconv quantize digits.onnx --calibrate calibration.npz -o digits.int8.onnx\n"
       "  qconv quantize photo.onnx --calibrate photos/ --samples 100 --observer minmax -o photo.int8.onnx\n"
+      "  qconv quantize model.onnx --calibrate photos/ --observer percentile --percentile 99.9 \\\n"
+      "      --config rules.json -o model.int8.onnx\n"
       "  qconv quantize model.onnx --calibrate photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n"
       "      --exclude /classify/Gemm -o model.int8.onnx");
   return [options] { return run(*options); };

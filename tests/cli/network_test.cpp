@@ -164,6 +164,99 @@ TEST(Network, QuantizeTakesItsOptions) {
   EXPECT_THAT(summary["float_layers"][0].get<std::string>(), HasSubstr("/classify/Gemm"));
 }
 
+TEST(Network, EveryObserverKeepsTheAccuracy) {
+  const ScratchFolder scratch;
+  for (const std::string observer :
+       {"histogram", "minmax", "moving-average", "percentile", "entropy", "mse"}) {
+    const std::string out = scratch.file(observer + ".onnx");
+    const ProgramResult made =
+        run_program({"quantize", kDigits, "--calibrate", kCalibration, "--observer", observer, "-o", out});
+    ASSERT_EQ(made.code, 0) << made.err;
+    EXPECT_EQ(made.err, "");
+    const ProgramResult result = run_program({"eval", out, "--data", kTest, "--json", "--threads", "1"});
+    EXPECT_GE(json::parse(result.out)[0]["top1_percent"], 99.0) << observer;
+  }
+  EXPECT_NE(read_text(scratch.file("percentile.onnx")), read_text(scratch.file("minmax.onnx")));
+  const auto with_percentile = [&](const std::string& percentile) {
+    const std::string out = scratch.file("p.onnx");
+    EXPECT_EQ(run_program({"quantize", kDigits, "--calibrate", kCalibration, "--observer", "percentile",
+                           "--percentile", percentile, "-o", out})
+                  .code,
+              0);
+    return read_text(out);
+  };
+  EXPECT_EQ(with_percentile("100"), read_text(scratch.file("minmax.onnx")));
+  EXPECT_EQ(with_percentile("99.99"), read_text(scratch.file("percentile.onnx")));
+}
+
+// What `qconv inspect` says of the layers of the digits network quantized with these rules.
+json layers_with_rules(const std::string& rules) {
+  const ScratchFolder scratch;
+  const std::string out = scratch.file("out.onnx");
+  const ProgramResult made =
+      run_program({"quantize", kDigits, "--calibrate", kCalibration, "--observer", "minmax", "--config",
+                   scratch.write("rules.json", rules), "-o", out});
+  EXPECT_EQ(made.code, 0) << made.err;
+  return json::parse(run_program({"inspect", out, "--json"}).out)["layers"];
+}
+
+TEST(Network, ConfigSaysWhatIsDifferentForSomeLayers) {
+  const json plain = layers_with_rules(R"({"rules": []})");
+  const json ruled = layers_with_rules(R"({"rules": [
+      {"name": "/block?/*", "op": "Conv", "exclude": true},
+      {"name": "/block1/first/*", "exclude": false},
+      {"op": "Gemm", "observer": "percentile", "percentile": 90},
+      {"name": "/stem/*", "observer": "percentile", "percentile": 50},
+      {"name": "/stem/*", "observer": "minmax"}]})");
+  const auto layer = [](const json& layers, const std::string& name) {
+    for (const json& l : layers) {
+      if (l["name"] == name) return l;
+    }
+    ADD_FAILURE() << name;
+    return json();
+  };
+  EXPECT_FALSE(layer(ruled, "/block1/second/second.0/Conv")["quantized"]);
+  EXPECT_TRUE(layer(ruled, "/block1/first/first.0/Conv")["quantized"]);
+  EXPECT_LT(layer(ruled, "/classify/Gemm")["output"]["scale"],
+            0.95 * layer(plain, "/classify/Gemm")["output"]["scale"].get<double>());
+  EXPECT_EQ(layer(ruled, "/stem/stem.0/stem.0.0/Conv")["output"],
+            layer(plain, "/stem/stem.0/stem.0.0/Conv")["output"]);
+}
+
+TEST(Network, ConfigMistakesNameFileAndRule) {
+  const ScratchFolder scratch;
+  const auto fails_with = [&](const std::string& text, const std::string& part) {
+    const std::string file = scratch.write("rules.json", text);
+    fails(
+        {"quantize", kDigits, "--calibrate", kCalibration, "-o", scratch.file("out.onnx"), "--config", file},
+        1, part);
+  };
+  const auto rule = [](const std::string& text) {
+    return R"({"rules": [{"op": "Conv", "exclude": false}, )" + text + "]}";
+  };
+  fails_with("{\"rules\": [\n}", "rules.json: not JSON: parse error at line 2");
+  fails_with("[]", "rules.json: expected {\"rules\": [...]}");
+  fails_with(R"({"rules": [], "observer": "mse"})", "rules.json: expected {\"rules\": [...]}");
+  fails_with(rule("7"), "rules.json: rule 2: expected an object");
+  fails_with(rule(R"({"nam": "x"})"), "rules.json: rule 2: unknown key 'nam', expected name, op, exclude");
+  fails_with(rule(R"({"op": "Gemm"})"), "rules.json: rule 2: it changes nothing");
+  fails_with(rule(R"({"op": 1, "exclude": true})"), "rule 2: op must be a string, got 1");
+  fails_with(rule(R"({"exclude": "yes"})"), "rule 2: exclude must be true or false, got \"yes\"");
+  fails_with(rule(R"({"observer": "best"})"), "rule 2: observer is \"best\", expected histogram, minmax");
+  fails_with(rule(R"({"activations": "int4"})"), "rule 2: activations is \"int4\", expected quint8, qint8");
+  fails_with(rule(R"({"observer": "percentile", "percentile": 0})"),
+             "rule 2: percentile must be a number above 0");
+  fails_with(rule(R"({"percentile": 99})"),
+             "rule 2: percentile needs the observer percentile, not histogram");
+  fails_with(rule(R"({"name": "/nobody/*", "exclude": true})"),
+             "rules.json: rule 2: no layer fits name '/nobody/*' and operator '*'; the operators are ");
+  fails_with(rule(R"({"op": "Gem", "exclude": true})"), "Conv, Flatten, Gemm, GlobalAveragePool, Input");
+  fails_with(rule(R"({"op": "MaxPool", "observer": "mse"})"), "rules.json: rule 2: it sets an observer, but");
+  fails({"quantize", kDigits, "--calibrate", kCalibration, "-o", scratch.file("out.onnx"), "--config",
+         "none.json"},
+        1, "none.json: no such file");
+}
+
 TEST(Network, MistakesAreOneLine) {
   const ScratchFolder scratch;
   const std::string broken = scratch.write("broken.onnx", read_text(kDigits).substr(0, 1000));
@@ -179,6 +272,14 @@ TEST(Network, MistakesAreOneLine) {
   fails({"quantize", kDigits, "-o", out}, 2, "--calibrate");
   fails({"quantize", kDigits, "--calibrate", kCalibration, "-o", out, "--exclude", "nothing"}, 1,
         "'nothing'");
+  fails({"quantize", kDigits, "--calibrate", kCalibration, "-o", out, "--percentile", "99"}, 2,
+        "--percentile needs --observer percentile, not histogram");
+  for (const char* wrong : {"0", "101", "-1", "nan"}) {
+    fails({"quantize", kDigits, "--calibrate", kCalibration, "-o", out, "--observer", "percentile",
+           "--percentile", wrong},
+          2, "--percentile");
+  }
+  fails({"quantize", kDigits, "--calibrate", kCalibration, "-o", out, "--observer", "best"}, 2, "--observer");
   fails({"quantize", kDigits, "--calibrate", repository_file("src"), "-o", out}, 1,
         "no images in this folder");
   fails({"quantize", kDigits, "--calibrate", repository_file("examples/photo/test/low.png"), "-o", out}, 1,
