@@ -75,6 +75,7 @@ std::vector<std::filesystem::path> images_in(const std::filesystem::path& folder
 
 void Preprocessing::add_to(CLI::App& app) {
   const auto* group = "Preprocessing: (x * scale - mean) / std";
+  images.add_to(app, group);
   app.add_option("--scale", scale, "Factor of every element (default: 1/255 for uint8 data, else 1)")
       ->check(positive_number())
       ->type_name("X")
@@ -92,11 +93,13 @@ void Preprocessing::add_to(CLI::App& app) {
 
 Tensor Preprocessing::apply(const Tensor& samples) const {
   const double factor = scale != 0 ? scale : samples.dtype() == DType::uint8 ? 1.0 / 255 : 1.0;
-  Tensor result = to_float(samples, factor);
+  Tensor result = images.empty()
+                      ? to_float(samples, factor)
+                      : to_float(images.apply(to_float(samples, 1), samples.dtype() == uint8), factor);
   if (mean.empty() && std.empty()) return result;
   check(samples.dim() >= 2, "--mean and --std need data with channels (N, C, ...), got sizes {}",
         samples.sizes().to_string());
-  const std::int64_t channels = samples.size(1);
+  const std::int64_t channels = result.size(1);
   for (const auto* values : {&mean, &std}) {
     check(values->size() <= 1 || static_cast<std::int64_t>(values->size()) == channels,
           "{}: got {} values for data with {} channels; give one, or one per channel",

@@ -9,18 +9,23 @@
 
 #include <qconv/tensor.hpp>
 
+#include "cli/image_transforms.hpp"
+
 namespace qconv::cli {
 
-/// How elements become what a network expects: (x * scale - mean[c]) / std[c], per channel c.
+/// How elements become what a network expects: (x * scale - mean[c]) / std[c], per channel c, after images
+/// were resized, cropped and had their channels put in order.
 struct Preprocessing {
+  ImageTransforms images;
   /// 0 for the usual: 1/255 for uint8 data (images), 1 for the rest.
   double scale = 0;
   std::vector<double> mean;  ///< empty, one value, or one per channel
   std::vector<double> std;
 
-  /// Declares --scale, --mean and --std.
+  /// Declares --scale, --mean and --std, and the options of ImageTransforms.
   void add_to(CLI::App& app);
-  /// `samples` (N, C, ...) as float32. Throws ValueError when there are neither 1 nor C values.
+  /// `samples` (N, C, ...) as float32. Throws ValueError when there are neither 1 nor C values,
+  /// or as ImageTransforms does.
   Tensor apply(const Tensor& samples) const;
 };
 

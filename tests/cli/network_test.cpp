@@ -257,6 +257,32 @@ TEST(Network, ConfigMistakesNameFileAndRule) {
         1, "none.json: no such file");
 }
 
+TEST(Network, ImagesAreResizedCroppedAndTurned) {
+  const ScratchFolder scratch;
+  const std::string photo = repository_file("examples/photo/photo_x2.onnx");
+  const std::string low = repository_file("examples/photo/test/low.png");
+  const auto size_of = [&](const std::vector<std::string>& with) {
+    std::vector<std::string> arguments{"run", photo, low, "-o", scratch.file("out.png")};
+    arguments.insert(arguments.end(), with.begin(), with.end());
+    const ProgramResult result = run_program(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return load_image(scratch.file("out.png")).sizes();
+  };
+  EXPECT_EQ(size_of({"--resize", "48", "--crop", "32x40"}), (Shape{1, 3, 64, 80}));
+  EXPECT_EQ(size_of({"--resize", "20x30", "--channel-order", "bgr"}), (Shape{1, 3, 40, 60}));
+  const std::string folder = repository_file("examples/photo/calibration");
+  const ProgramResult made = run_program({"quantize", photo, "--calibrate", folder, "--resize", "40",
+                                          "--crop", "32", "-o", scratch.file("photo.onnx")});
+  EXPECT_EQ(made.code, 0) << made.err;
+  fails({"quantize", photo, "--calibrate", folder, "-o", scratch.file("x.onnx"), "--crop", "9999"}, 1,
+        "--crop 9999x9999 is larger than the image");
+  for (const char* wrong : {"0", "-5", "12x", "x12", "3x4x5", "12.5", "99999999"}) {
+    fails({"run", photo, low, "-o", scratch.file("x.png"), "--resize", wrong}, 2,
+          "expected a size such as 224 or 224x192");
+  }
+  fails({"run", photo, low, "-o", scratch.file("x.png"), "--channel-order", "gbr"}, 2, "--channel-order");
+}
+
 TEST(Network, MistakesAreOneLine) {
   const ScratchFolder scratch;
   const std::string broken = scratch.write("broken.onnx", read_text(kDigits).substr(0, 1000));
