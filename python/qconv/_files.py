@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from . import _qconv
 
@@ -56,12 +56,16 @@ def save(state_dict: dict[str, Any], path: str | os.PathLike[str]) -> None:
 
 
 def quantize_onnx(
-    model: str | os.PathLike[str], output: str | os.PathLike[str] | None, batches: Iterable[Any], **options: Any
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    batches: Iterable[Any] | Callable[[], Any],
+    **options: Any,
 ) -> _qconv.Network:
     """Quantizes a float ONNX network with calibration data and writes it as QDQ ONNX.
 
     model: path of the float network. output: path to write, or None. batches: an iterable of float32 arrays, or of lists
-    of them, one per input. options: as for Network.quantize (activation, per_channel, exclude_layers, exclude_ops).
+    of them, one per input; or a function that returns the next of these, and None at the end. options: as for
+    Network.quantize (activation, per_channel, exclude_layers, exclude_ops, rules, progress).
     Returns the quantized Network. Throws FileError for the files and ValueError for data that does not fit.
     """
     network = _qconv.Network(model).quantize(batches, **options)

@@ -14,7 +14,7 @@ constexpr const char* kOptionsDoc =
     "'per_tensor_symmetric', "
     "'per_channel_affine' or 'per_channel_symmetric'), reduce_range, quant_min and quant_max (both or "
     "neither), eps, "
-    "ch_axis, averaging_constant, bins, is_dynamic. A class reads those that concern it.";
+    "ch_axis, averaging_constant, bins, percentile, is_dynamic. A class reads those that concern it.";
 
 QScheme parse_qscheme(const std::string& name) {
   for (const QScheme s : {QScheme::per_tensor_affine, QScheme::per_channel_affine,
@@ -49,6 +49,8 @@ ObserverOptions options_of(const nb::kwargs& kwargs, ObserverOptions options) {
       options.averaging_constant = nb::cast<double>(value);
     else if (name == "bins")
       options.bins = nb::cast<int>(value);
+    else if (name == "percentile")
+      options.percentile = nb::cast<double>(value);
     else if (name == "is_dynamic")
       options.is_dynamic = nb::cast<bool>(value);
     else
@@ -92,6 +94,13 @@ void bind_base(nb::module_& m) {
       .def("calibrated", &Observer::calibrated, "Whether it has seen anything.")
       .def("merge", &Observer::merge, arg("other"),
            "Adds what another observer of the same class and options saw.")
+      .def(
+          "merge_state",
+          [](Observer& o, const nb::dict& state, const std::string& prefix) {
+            o.merge_state(state_of_dict(state, std::string(o.name()) + ".merge_state"), prefix);
+          },
+          arg("state_dict"), arg("prefix") = "",
+          "The same for an observer in another process, which sent its state_dict().")
       .def("reset", &Observer::reset, "Forgets everything.")
       .def("clone", &Observer::clone, "One that saw the same and shares nothing.")
       .def("state_dict", &Observer::state_dict, arg("prefix") = "", "The state under PyTorch\'s names.")
@@ -119,7 +128,10 @@ void bind_base(nb::module_& m) {
       .def("__call__", [](const ObserverFactory& f) { return f(); });
 }
 
-std::vector<float> values(std::span<const float> span) { return {span.begin(), span.end()}; }
+template <class T>
+std::vector<T> values(std::span<const T> span) {
+  return {span.begin(), span.end()};
+}
 
 void bind_classes(nb::module_& m) {
   bind_observer<MinMaxObserver>(m, "MinMaxObserver", "The smallest and largest value seen; per tensor.")
@@ -164,6 +176,41 @@ void bind_classes(nb::module_& m) {
             return with_args<FixedQParamsObserver>(scale, zero_point, options_of(kwargs, {}));
           },
           arg("scale"), arg("zero_point"), arg("kwargs"), "A factory of these, for QConfig.");
+}
+
+void bind_calibrators(nb::module_& m) {
+  nb::class_<Calibrator, Observer>(
+      m, "Calibrator",
+      "What PercentileObserver, EntropyObserver and MSEObserver share: a histogram of constant size in bins "
+      "whose width is a power of two. Merging is exact.")
+      .def(
+          "range",
+          [](const Calibrator& c) {
+            const Calibrator::Range range = c.range();
+            return std::pair(range.min, range.max);
+          },
+          release_gil(), "(min, max) that calculate_qparams() maps to the integers.")
+      .def_prop_ro("min_val", [](const Calibrator& c) { return c.histogram().min(); })
+      .def_prop_ro("max_val", [](const Calibrator& c) { return c.histogram().max(); })
+      .def_prop_ro(
+          "bins", [](const Calibrator& c) { return c.histogram().bins(); }, "On each side of 0.")
+      .def_prop_ro("bin_width", [](const Calibrator& c) { return c.histogram().bin_width(); })
+      .def_prop_ro("zeros", [](const Calibrator& c) { return c.histogram().zeros(); })
+      .def_prop_ro(
+          "positive", [](const Calibrator& c) { return values(c.histogram().positive()); },
+          "Element i: how many values above 0 lie in [i, i + 1) times bin_width.")
+      .def_prop_ro(
+          "negative", [](const Calibrator& c) { return values(c.histogram().negative()); },
+          "Element i: how many values below 0 lie in (-(i + 1), -i] times bin_width.");
+  bind_observer<PercentileObserver, Calibrator>(
+      m, "PercentileObserver",
+      "The range that holds `percentile` (99.99) percent of the values; half of the rest is cut off at each "
+      "end, or all of it where the data lies on one side of 0.");
+  bind_observer<EntropyObserver, Calibrator>(
+      m, "EntropyObserver",
+      "The range that loses the least information (Kullback-Leibler divergence), TensorRT's way.");
+  bind_observer<MSEObserver, Calibrator>(m, "MSEObserver",
+                                         "The range with the least mean square error of quantizing.");
 }
 
 void bind_fake_quantize(nb::module_& m) {
@@ -285,6 +332,7 @@ void bind_qconfigs(nb::module_& m) {
 void bind_observers(nb::module_& m) {
   bind_base(m);
   bind_classes(m);
+  bind_calibrators(m);
   bind_fake_quantize(m);
   bind_qconfigs(m);
   m.def("quantize_weight", &quantize_weight, arg("weight"), arg("observer"), release_gil(),

@@ -53,6 +53,31 @@ def test_introspection(model):
     assert float_only.quantized
 
 
+def test_rules_functions_and_progress(model):
+    network = qconv.Network(model)
+    x = inputs_of(network)
+    left = [x, [x], (x,)]
+    counts = []
+    rules = [qconv.QuantizeRule(op="Conv", exclude=True), qconv.QuantizeRule(layer="/stem/*", exclude=False),
+             qconv.QuantizeRule(op="Gemm", activation=qconv.PercentileObserver.with_args(percentile=99), per_channel=False)]
+    mixed = network.quantize(lambda: left.pop() if left else None, activation=qconv.MSEObserver.with_args(), rules=rules,
+                             progress=counts.append)
+    assert counts == [1, 2, 3]
+    for layer in mixed.layers():
+        if layer.op == "Conv":
+            assert layer.quantized == layer.name.startswith("/stem/")
+    assert not any(l.quantized for l in network.quantize([x], exclude_layers=["/block*"]).layers()
+                   if l.op == "Conv" and l.name.startswith("/block"))
+    with pytest.raises(ValueError, match=r"rules\[0\]: no layer fits name 'x\*'"):
+        network.quantize([x], rules=[qconv.QuantizeRule(layer="x*", exclude=True)])
+    with pytest.raises(TypeError):
+        network.quantize([x], rules=[{"layer": "x"}])
+    with pytest.raises(ZeroDivisionError):
+        network.quantize([x], progress=lambda count: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        network.quantize(lambda: 1 / 0)
+
+
 def test_errors(model, tmp_path):
     with pytest.raises(qconv.FileError, match="nothing.onnx"):
         qconv.Network(tmp_path / "nothing.onnx")

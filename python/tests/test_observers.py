@@ -6,7 +6,8 @@ import pytest
 import qconv
 
 CLASSES = ["MinMaxObserver", "MovingAverageMinMaxObserver", "PerChannelMinMaxObserver",
-           "MovingAveragePerChannelMinMaxObserver", "HistogramObserver"]
+           "MovingAveragePerChannelMinMaxObserver", "HistogramObserver", "PercentileObserver", "EntropyObserver",
+           "MSEObserver"]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -55,6 +56,30 @@ def test_histogram_counts_everything(rng):
     observer = qconv.HistogramObserver(bins=64)
     observer.observe(rng.normal(size=1000).astype("float32"))
     assert observer.bins == 64 and sum(observer.histogram) == 1000
+
+
+def test_calibrators_merge_exactly(rng):
+    x = (rng.normal(size=3000) ** 3).astype("float32")
+    for name in ("PercentileObserver", "EntropyObserver", "MSEObserver"):
+        make = getattr(qconv, name).with_args(bins=512)
+        whole, merged = make(), make()
+        whole.observe(x)
+        for part in (x[2000:], x[:500], x[500:2000]):
+            shard = make()
+            shard.observe(part)
+            merged.merge_state(shard.state_dict())
+        assert merged.positive == whole.positive and merged.negative == whole.negative and merged.bins == 512
+        assert sum(whole.positive) + sum(whole.negative) + whole.zeros == 3000
+        assert merged.range() == whole.range()
+        assert whole.min_val <= whole.range()[0] < 0 < whole.range()[1] <= whole.max_val
+
+
+def test_percentile():
+    observer = qconv.PercentileObserver(percentile=90)
+    observer.observe(np.arange(1, 1001, dtype="float32"))
+    assert observer.range()[0] == 0 and abs(observer.range()[1] - 900) < 2
+    with pytest.raises(ValueError, match="percentile must be in"):
+        qconv.PercentileObserver(percentile=0)
 
 
 @pytest.mark.parametrize("arguments, error", [({"qscheme": "affine"}, ValueError), ({"quant_min": 1, "quant_max": 9}, ValueError),
