@@ -92,7 +92,8 @@ using NamedTensor = std::pair<std::string, Tensor>;
 
 namespace graph {
 struct Graph;
-}
+class Executor;
+}  // namespace graph
 
 /// A network that is ready to run: float, quantized or mixed. Immutable; copies share everything, and one
 /// network may be run from many threads at once. Weights are packed once, when it is loaded; what depends on
@@ -143,6 +144,7 @@ class QCONV_API Network {
 
   /// For quantize() and the like; not part of the stable interface.
   const graph::Graph& graph() const noexcept;
+  const graph::Executor& executor() const noexcept;
   const NetworkOptions& options() const noexcept;
   Network(graph::Graph graph, const NetworkOptions& options);
 

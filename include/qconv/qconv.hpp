@@ -40,6 +40,7 @@
 #include <qconv/quantize.hpp>
 #include <qconv/quantize_network.hpp>
 #include <qconv/quantize_weight.hpp>
+#include <qconv/report.hpp>
 #include <qconv/resize.hpp>
 #include <qconv/shape.hpp>
 #include <qconv/state_dict.hpp>

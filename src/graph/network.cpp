@@ -86,6 +86,7 @@ std::int64_t Network::parameters() const noexcept { return impl_->parameters; }
 std::size_t Network::weight_bytes() const noexcept { return impl_->weight_bytes; }
 bool Network::quantized() const noexcept { return impl_->quantized; }
 const graph::Graph& Network::graph() const noexcept { return impl_->graph; }
+const graph::Executor& Network::executor() const noexcept { return impl_->executor; }
 const NetworkOptions& Network::options() const noexcept { return impl_->options; }
 
 Tensor Network::run(const Tensor& input) const {

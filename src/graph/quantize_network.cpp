@@ -1,8 +1,5 @@
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <map>
-#include <unordered_map>
 
 #include <qconv/qconfig.hpp>
 #include <qconv/quantize_network.hpp>
@@ -132,76 +129,6 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
 
 Network quantize(const Network& network, std::span<const Tensor> batches, const QuantizeOptions& options) {
   return quantize(network, source_of(batches), options);
-}
-
-namespace {
-
-// Sums over all batches for one layer.
-struct Sums {
-  LayerDifference result;
-  double signal = 0;
-  double other_signal = 0;
-  double product = 0;
-  double noise = 0;
-  double absolute = 0;
-  double count = 0;
-
-  void add(const Tensor& reference, const Tensor& other) {
-    const std::vector<float> a = reference.to_vector<float>();
-    const std::vector<float> b = other.dequantize().to_vector<float>();
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      const double x = static_cast<double>(a[i]);
-      const double y = static_cast<double>(b[i]);
-      const double error = std::abs(x - y);
-      signal += x * x;
-      other_signal += y * y;
-      product += x * y;
-      noise += error * error;
-      absolute += error;
-      result.max_abs_error = std::max(result.max_abs_error, error);
-      result.reference_min = count == 0 && i == 0 ? x : std::min(result.reference_min, x);
-      result.reference_max = count == 0 && i == 0 ? x : std::max(result.reference_max, x);
-    }
-    count += static_cast<double>(a.size());
-  }
-  LayerDifference finish() const {
-    LayerDifference done = result;
-    done.sqnr_db = noise == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(signal / noise);
-    const double lengths = std::sqrt(signal) * std::sqrt(other_signal);
-    done.cosine = lengths > 0 ? product / lengths : signal == other_signal ? 1 : 0;
-    done.mean_abs_error = count == 0 ? 0 : absolute / count;
-    return done;
-  }
-};
-
-}  // namespace
-
-std::vector<LayerDifference> compare_layers(const Network& reference, const Network& other,
-                                            const BatchSource& batches) {
-  std::vector<Sums> sums;
-  std::unordered_map<std::string, std::size_t> index;
-  while (const std::optional<std::vector<Tensor>> batch = batches()) {
-    std::unordered_map<std::string, Tensor> expected;
-    RunOptions keep;
-    keep.tap = [&](const LayerResult& r) {
-      const std::string name(r.name);
-      if (index.emplace(name, sums.size()).second) sums.push_back({{name, std::string(r.op)}});
-      expected[name] = r.output.dequantize().clone();
-    };
-    reference.run(*batch, keep);
-    RunOptions compare;
-    compare.tap = [&](const LayerResult& r) {
-      const auto found = expected.find(std::string(r.name));
-      if (found == expected.end() || !(found->second.sizes() == r.output.sizes())) return;
-      sums[index.at(found->first)].add(found->second, r.output);
-    };
-    other.run(*batch, compare);
-  }
-  std::vector<LayerDifference> differences;
-  for (const Sums& s : sums) {
-    if (s.count > 0) differences.push_back(s.finish());
-  }
-  return differences;
 }
 
 std::vector<LayerDifference> compare_layers(const Network& reference, const Network& other,
