@@ -10,6 +10,7 @@
 #include "cli/network_tools.hpp"
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
+#include "cli/report.hpp"
 #include "cli/runtime_options.hpp"
 #include "cli/validators.hpp"
 #include "support/check.hpp"
@@ -26,6 +27,7 @@ struct Options {
   std::string data;
   std::string array;
   std::size_t samples = 32;
+  std::string report;
   bool json = false;
 };
 
@@ -39,6 +41,36 @@ Network int8_network(const Options& options, const Network& reference, std::int6
   return quantize(reference, batches_of(data, channels, progress));
 }
 
+// The rows of the table from the report, so that both come from one run.
+std::vector<LayerDifference> differences_of(const NetworkReport& report) {
+  std::vector<LayerDifference> rows;
+  for (const LayerReport& layer : report.layers) {
+    if (layer.reference.empty() || !layer.accumulated) continue;
+    const ErrorFigures& e = *layer.accumulated;
+    rows.push_back({layer.reference, layer.info.op, e.sqnr_db, e.cosine, e.mean_abs_error, e.max_abs_error,
+                    layer.values.min, layer.values.max});
+  }
+  return rows;
+}
+
+std::vector<LayerDifference> report_over(const Options& options, const Network& reference,
+                                         const Network& other, const BatchSource& batches) {
+  NetworkReport report = analyze(reference, other, batches);
+  std::vector<LayerDifference> rows = differences_of(report);
+  const bool made_here = options.int8_network.empty();
+  write_report(
+      std::move(report),
+      {.reference = options.float_network,
+       .reference_bytes = std::filesystem::file_size(options.float_network),
+       .other = made_here ? fmt::format("int8 (calibrated on {})",
+                                        std::filesystem::path(options.calibration).filename().string())
+                          : options.int8_network,
+       .other_bytes = made_here ? other.to_onnx().size() : std::filesystem::file_size(options.int8_network),
+       .data = options.data},
+      options.report);
+  return rows;
+}
+
 std::vector<LayerDifference> compare_over(const Options& options, const Dataset& data) {
   const Network reference = load_network(options.float_network);
   const std::int64_t channels = channels_of(only_input(reference, options.float_network));
@@ -49,7 +81,8 @@ std::vector<LayerDifference> compare_over(const Options& options, const Dataset&
   naming(options.int8_network, [&] { return other.memory(sizes); });
   Progress progress("comparing", data.size());
   std::vector<LayerDifference> layers =
-      compare_layers(reference, other, batches_of(data, channels, progress));
+      options.report.empty() ? compare_layers(reference, other, batches_of(data, channels, progress))
+                             : report_over(options, reference, other, batches_of(data, channels, progress));
   check(!layers.empty(), "{} and {} have no layer in common: is the second made of the first?",
         options.float_network, options.int8_network);
   std::stable_sort(layers.begin(), layers.end(),
@@ -61,6 +94,7 @@ int run(const Options& options) {
   if (options.int8_network.empty() == options.calibration.empty()) {
     throw UsageError("give either INT8.onnx, or --calibrate DATA to quantize here and now");
   }
+  if (!options.report.empty()) require_report_folder(options.report);
   options.runtime.apply();
   const Dataset data(options.data, options.preprocessing, options.array, options.samples);
   const std::vector<LayerDifference> layers = compare_over(options, data);
@@ -88,6 +122,7 @@ int run(const Options& options) {
   }
   table.print();
   write_out("\nover {} {}, worst first\n", data.size(), data.size() == 1 ? "sample" : "samples");
+  if (!options.report.empty()) write_out("{}\n", report_line(options.report));
   return kOk;
 }
 
@@ -109,6 +144,9 @@ Action add_compare(CLI::App& app) {
       ->check(sample_count())
       ->capture_default_str()
       ->type_name("N");
+  app.add_option("--report", options->report,
+                 "Write report.html, for any browser, and report.json into this folder")
+      ->type_name("DIR");
   app.add_flag("--json", options->json, "Print JSON");
   options->preprocessing.add_to(app);
   options->runtime.add_to(app);
@@ -117,6 +155,7 @@ Action add_compare(CLI::App& app) {
       "below about 10 dB a layer hurts; keep it in float with 'qconv quantize --exclude LAYER'.\n\n"
       "Examples:\n"
       "  qconv compare digits.onnx digits.int8.onnx --data examples/digits/test.npz\n"
+      "  qconv compare digits.onnx digits.int8.onnx --data examples/digits/test.npz --report digits-report\n"
       "  qconv compare digits.onnx --calibrate calibration.npz --data test.npz\n"
       "  qconv compare model.onnx model.int8.onnx --data photos/ --samples 8 --json");
   return [options] { return run(*options); };

@@ -9,6 +9,7 @@
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantize_config.hpp"
+#include "cli/report.hpp"
 #include "cli/runtime_options.hpp"
 #include "cli/timing.hpp"
 #include "cli/validators.hpp"
@@ -29,8 +30,12 @@ struct Options {
   bool per_tensor = false;
   std::vector<std::string> exclude;
   std::vector<std::string> exclude_ops;
+  std::string report;
   bool json = false;
 };
+
+// The most samples that a report is made of.
+constexpr std::size_t kReportSamples = 32;
 
 QuantizeOptions choices_of(const Options& options) {
   QuantizeOptions choices;
@@ -94,10 +99,26 @@ Json to_json(const Options& options, const Summary& s) {
           {"seconds", s.seconds}};
 }
 
+// Sets what was written against what it was made of, on some of the samples.
+void report_on(const Options& options, const Network& network, const Network& quantized) {
+  const std::size_t limit = options.samples == 0 ? kReportSamples : std::min(options.samples, kReportSamples);
+  const Dataset data(options.calibration, options.preprocessing, options.array, limit);
+  Progress progress("comparing", data.size());
+  const std::int64_t channels = channels_of(only_input(network, options.network));
+  write_report(analyze(network, quantized, batches_of(data, channels, progress)),
+               {.reference = options.network,
+                .reference_bytes = std::filesystem::file_size(options.network),
+                .other = options.output,
+                .other_bytes = std::filesystem::file_size(options.output),
+                .data = options.calibration},
+               options.report);
+}
+
 int run(const Options& options) {
   if (kind_of(options.output) != FileKind::onnx) {
     throw UsageError(fmt::format("-o {}: expected a name that ends in .onnx", options.output));
   }
+  if (!options.report.empty()) require_report_folder(options.report);
   options.runtime.apply();
   const QuantizeOptions choices = choices_of(options);
   require_folder_for(options.output);
@@ -106,11 +127,14 @@ int run(const Options& options) {
   const double seconds =
       seconds_of([&] { quantize_with(options, choices, network, data).save(options.output); });
   // Read back from the file: what is told is what others will find in it.
-  const Summary summary = summarize(options, Network::load(options.output), data.size(), seconds);
+  const Network quantized = Network::load(options.output);
+  const Summary summary = summarize(options, quantized, data.size(), seconds);
+  if (!options.report.empty()) report_on(options, network, quantized);
   if (options.json) {
     write_json(to_json(options, summary));
   } else {
     print_summary(options, summary);
+    if (!options.report.empty()) write_out("{}\n", report_line(options.report));
   }
   return kOk;
 }
@@ -148,6 +172,10 @@ Action add_quantize(CLI::App& app) {
          "Rules for some layers: {\"rules\": [{\"name\": \"/stem/*\", \"op\": \"Conv\", \"exclude\": true}, "
          "...]}")
       ->type_name("FILE.json");
+         "--report", options->report,
+         "Compare with the float network on at most 32 of the samples; write report.html and report.json "
+         "into this folder")
+      ->type_name("DIR");
   app.add_flag("--json", options->json, "Print JSON");
   options->preprocessing.add_to(app);
   options->runtime.add_to(app);
