@@ -108,6 +108,10 @@ function shortName(layer, room) {
   return name.length > room ? '\u2026' + name.slice(name.length - room + 1) : name;
 }
 
+// At once while the page comes up, and for those who asked for it.
+let settled = false;
+const motion = () => (settled && !window.matchMedia('(prefers-reduced-motion: reduce)').matches ? 'smooth' : 'auto');
+
 const isConversion = (layer) => layer.op === 'QuantizeLinear' || layer.op === 'DequantizeLinear';
 const speedup = (layer) =>
   isNumber(layer.microseconds) && isNumber(layer.reference_microseconds) && layer.microseconds > 0

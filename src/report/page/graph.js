@@ -39,15 +39,22 @@ function layoutNetwork(layers, inputs) {
   });
   const inputVertices = inputs.map((input, i) => add(0, -1 - i, NODE.width));
   const layerVertices = layers.map((layer, i) => add(rankOf[i], i, NODE.width));
+  const join = (above, below) => {
+    vertices[above].down.push(below);
+    vertices[below].up.push(above);
+  };
+  // One lane per source, however many read it.
+  const lanes = new Map();
   layers.forEach((layer, i) => {
     for (const s of new Set(layer.sources)) {
-      const way = [s < 0 ? inputVertices[-1 - s] : layerVertices[s]];
-      for (let r = sourceRank(s) + 1; r < rankOf[i]; ++r) way.push(add(r, null, NODE.lane));
-      way.push(layerVertices[i]);
-      for (let k = 1; k < way.length; ++k) {
-        vertices[way[k - 1]].down.push(way[k]);
-        vertices[way[k]].up.push(way[k - 1]);
+      if (!lanes.has(s)) lanes.set(s, [s < 0 ? inputVertices[-1 - s] : layerVertices[s]]);
+      const lane = lanes.get(s);
+      while (sourceRank(s) + lane.length < rankOf[i]) {
+        lane.push(add(sourceRank(s) + lane.length, null, NODE.lane));
+        join(lane[lane.length - 2], lane[lane.length - 1]);
       }
+      const way = [...lane.slice(0, rankOf[i] - sourceRank(s)), layerVertices[i]];
+      join(way[way.length - 2], way[way.length - 1]);
       links.push({from: s, to: i, way});
     }
   });
@@ -74,22 +81,24 @@ function layoutNetwork(layers, inputs) {
     for (const rank of downwards ? ranks : [...ranks].reverse()) {
       const wanted = [];
       const weights = [];
+      const alone = rank.filter((i) => vertices[i].layer !== null).length === 1;
       for (const i of rank) {
         const v = vertices[i];
         const near = downwards ? v.up : v.down;
         // The node straight above or below counts more than a lane, so that chains stay upright.
         const weight = (n) => (vertices[n].layer === null) === (v.layer === null) ? 1000 : 1;
         const total = near.reduce((sum, n) => sum + weight(n), 0);
-        wanted.push(total > 0 ? near.reduce((sum, n) => sum + weight(n) * vertices[n].x, 0) / total : v.x);
+        // A layer without others beside it belongs to the spine, however its neighbours spread.
+        wanted.push(alone && v.layer !== null ? 0 : total > 0 ? near.reduce((sum, n) => sum + weight(n) * vertices[n].x, 0) / total : v.x);
         weights.push(v.layer === null ? 1 : 1000);
       }
       const gaps = rank.slice(1).map((i, k) => (vertices[i].width + vertices[rank[k]].width) / 2 + NODE.gap / 2);
       settle(wanted, weights, gaps).forEach((x, k) => (vertices[rank[k]].x = x));
     }
   }
-  const left = Math.min(...vertices.map((v) => v.x - v.width / 2)) - NODE.margin;
+  const left = vertices.reduce((least, v) => Math.min(least, v.x - v.width / 2), 0) - NODE.margin;
   for (const v of vertices) v.x -= left;
-  const width = Math.max(...vertices.map((v) => v.x + v.width / 2)) + NODE.margin;
+  const width = vertices.reduce((most, v) => Math.max(most, v.x + v.width / 2), 0) + NODE.margin;
   return {vertices, links, width, height: ranks.length * NODE.rank - (NODE.rank - NODE.height) + 2 * NODE.margin};
 }
 
@@ -128,6 +137,10 @@ function drawNetwork(layers, inputs, onSelect) {
     return {edge, link};
   });
   const nodes = [];
+  const stopAt = (index) => {
+    nodes.forEach(({group}, i) => group.setAttribute('tabindex', i === index ? '0' : '-1'));
+    nodes[index].group.focus();
+  };
   for (const v of vertices) {
     if (v.layer === null) continue;
     const x = v.x - NODE.width / 2;
@@ -139,20 +152,23 @@ function drawNetwork(layers, inputs, onSelect) {
         svg('rect', {x, y, width: NODE.width, height: NODE.height, rx: v.layer < 0 ? NODE.height / 2 : 7}),
         svg('text', {class: 'head', x: x + 9, y: y + 17}, shortOp(layer)), figureText,
         svg('text', {class: 'name', x: x + 9, y: y + 33}, v.layer < 0 ? `${layer.name} ${sizes(layer.sizes)}` :
-            shortName(layer, 27)));
+            shortName(layer, 25)));
     root.append(group);
     if (v.layer < 0) {
       group.setAttribute('class', 'node none input');
       title.textContent = layer.name;
       continue;
     }
-    group.setAttribute('tabindex', '0');
+    // One stop for the Tab key; arrows go on from there.
+    group.setAttribute('tabindex', nodes.length === 0 ? '0' : '-1');
     group.setAttribute('role', 'button');
     group.addEventListener('click', () => onSelect(v.layer));
     group.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter' && event.key !== ' ') return;
+      const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
+      if (step === undefined && event.key !== 'Enter' && event.key !== ' ') return;
       event.preventDefault();
-      onSelect(v.layer);
+      if (step === undefined) onSelect(v.layer);
+      else if (nodes[v.layer + step]) stopAt(v.layer + step);
     });
     nodes[v.layer] = {group, figureText, title, x: v.x, y: y + NODE.height / 2};
   }
@@ -167,8 +183,11 @@ function drawNetwork(layers, inputs, onSelect) {
     pane.scrollTop = middle * zoom * height - pane.clientHeight / 2;
   };
   const fit = () => setZoom(Math.min(1, (pane.clientWidth - 2) / width));
-  fit();
+  // Small print is of no use: rather scroll.
+  setZoom(Math.max(0.8, Math.min(1, (pane.clientWidth - 2) / width)));
   pane.scrollTop = 0;
+  const top = vertices[layerTop(vertices)];
+  if (top) pane.scrollLeft = top.x * zoom - pane.clientWidth / 2;
   byId('zoom-in').addEventListener('click', () => setZoom(zoom * 1.25));
   byId('zoom-out').addEventListener('click', () => setZoom(zoom / 1.25));
   byId('zoom-fit').addEventListener('click', fit);
@@ -192,13 +211,17 @@ function drawNetwork(layers, inputs, onSelect) {
       if (!scroll || index === null) return;
       const node = nodes[index];
       pane.scrollTo({top: node.y * zoom - pane.clientHeight / 2, left: node.x * zoom - pane.clientWidth / 2,
-        behavior: 'smooth'});
+        behavior: motion()});
     },
   };
 }
 
+// The first vertex of the first rank.
+const layerTop = (vertices) => vertices.findIndex((v) => v.rank === 0);
+
 // Fits beside a figure.
 function shortOp(layer) {
-  const op = {QuantizeLinear: 'Quantize', DequantizeLinear: 'Dequantize', GlobalAveragePool: 'GlobalAvgPool'}[layer.op] || layer.op;
-  return op.length > 15 ? op.slice(0, 14) + '\u2026' : op;
+  const op = {QuantizeLinear: 'Quantize', DequantizeLinear: 'Dequantize', GlobalAveragePool: 'GlobalAvgPool',
+    BatchNormalization: 'BatchNorm', ConvTranspose: 'ConvTransp.'}[layer.op] || layer.op;
+  return op.length > 13 ? op.slice(0, 12) + '\u2026' : op;
 }

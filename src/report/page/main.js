@@ -14,6 +14,7 @@ function tile(name, value, note) {
 // "3.73x smaller", or larger where it is.
 function ratio(before, after, less, more) {
   if (!(before > 0) || !(after > 0)) return '';
+  if (Math.abs(before / after - 1) < 0.01) return 'as much as before';
   return before >= after ? `${times(before / after)} ${less}` : `${times(after / before)} ${more}`;
 }
 
@@ -56,7 +57,7 @@ function finding(level, word, text, list, figure) {
   const line = el('span', {}, text);
   list.slice(0, 4).forEach((layer, i) => {
     line.append(i === 0 ? ' ' : ', ', el('button', {type: 'button', class: 'link', onclick: () => select(layer.index, 'finding')},
-        shortName(layer, 40)), figure ? ` (${figure(layer)})` : '');
+        shortName(layer, 80)), figure ? ` (${figure(layer)})` : '');
   });
   if (list.length > 4) line.append(` and ${list.length - 4} more`);
   item.append(line);
@@ -125,3 +126,4 @@ byId('colour-by').addEventListener('input', recolour);
 recolour();
 const linked = layers.find((l) => `#${encodeURIComponent(l.name)}` === window.location.hash);
 if (linked) select(linked.index, 'link');
+settled = true;

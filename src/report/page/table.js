@@ -166,7 +166,7 @@ function showTable(layers, onSelect) {
       if (!KINDS[byId('kind').value][1](layers[index])) byId('kind').value = 'all';
       byId('search').value = '';
       draw();
-      body.querySelector(`tr[data-layer="${index}"]`).scrollIntoView({block: 'center', behavior: 'smooth'});
+      body.querySelector(`tr[data-layer="${index}"]`).scrollIntoView({block: 'center', behavior: motion()});
     },
   };
 }
