@@ -1,6 +1,6 @@
 # Short names for the commands people and CI run; the work is in CMakePresets.json and scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test stress parity bench networks lint format
+.PHONY: help demo test stress parity bench networks deb wheel lint format
 export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
 
 help: ## list these targets
@@ -38,6 +38,16 @@ networks: ## build, and put real networks of PyTorch through quantize, compare a
 	@scripts/install-deps
 	@cmake --workflow --preset release
 	@scripts/networks
+
+deb: ## build a Debian package of the program, the library and its headers, in build/packages
+	@scripts/install-deps
+	@cmake --workflow --preset deb
+
+wheel: ## build the Python package's wheel, in build/packages
+	@scripts/install-deps
+	@scripts/python-env
+	@build/python-env/bin/python -m pip wheel --no-build-isolation --no-deps --quiet -w build/packages .
+	@ls build/packages/*.whl
 
 lint: ## check style, and run the static checkers
 	@scripts/install-deps --lint

@@ -71,11 +71,11 @@ QCONV_API Tensor maximum(const Tensor& a, const Tensor& b);
 /// quantized tensors must share their per-tensor parameters (ops::cat requantizes).
 QCONV_API Tensor cat(std::span<const Tensor> tensors, int dim = 0);
 
-/// Every step[d]-th element from first[d] on, size[d] of them in each dimension d: a copy. Steps are not 0; the
-/// elements must be there. Works on every dtype; quantized tensors keep their per-tensor parameters.
+/// Every step[d]-th element from first[d] on, size[d] of them in each dimension d: a copy. Steps are not 0;
+/// the elements must be there. Works on every dtype; quantized tensors keep their per-tensor parameters.
 QCONV_API Tensor slice(const Tensor& input, const Shape& first, const Shape& step, const Shape& sizes);
-/// The slices of dimension `dim` with these indices, in their order; negative ones count from the end. Works on
-/// every dtype.
+/// The slices of dimension `dim` with these indices, in their order; negative ones count from the end. Works
+/// on every dtype.
 QCONV_API Tensor index_select(const Tensor& input, int dim, std::span<const std::int64_t> index);
 /// The tensor repeated to `sizes`, as NumPy's broadcasting does: a copy.
 QCONV_API Tensor expand(const Tensor& input, const Shape& sizes);

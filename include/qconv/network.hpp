@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include <qconv/allocator.hpp>
 #include <qconv/export.hpp>
 #include <qconv/tensor.hpp>
+#include <qconv/threads.hpp>
 
 namespace qconv {
 
@@ -85,6 +87,12 @@ struct NetworkOptions {
   std::string engine = {};
   /// A run whose tensors need more than this is refused before anything is computed.
   std::size_t max_memory_bytes = std::size_t{16} << 30;
+  /// Threads of the caller's that run the integer operators of this network; null for the process's. Must
+  /// outlive the network and its copies, as the allocator must.
+  ThreadPool* pool = nullptr;
+  /// The memory of the tensors between layers: one block per run at a time, of memory().peak_bytes, kept for
+  /// the next run. Null for the system's.
+  Allocator* allocator = nullptr;
 };
 
 /// An input or output with the name that ValueInfo gives it.

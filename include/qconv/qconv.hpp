@@ -2,6 +2,7 @@
 
 /// Everything.
 
+#include <qconv/allocator.hpp>
 #include <qconv/conv_problem.hpp>
 #include <qconv/cpu.hpp>
 #include <qconv/dlpack.hpp>
@@ -47,4 +48,5 @@
 #include <qconv/tensor.hpp>
 #include <qconv/threads.hpp>
 #include <qconv/torch_file.hpp>
+#include <qconv/unary.hpp>
 #include <qconv/version.hpp>

@@ -172,6 +172,7 @@ Action add_quantize(CLI::App& app) {
          "Rules for some layers: {\"rules\": [{\"name\": \"/stem/*\", \"op\": \"Conv\", \"exclude\": true}, "
          "...]}")
       ->type_name("FILE.json");
+  app.add_option(
          "--report", options->report,
          "Compare with the float network on at most 32 of the samples; write report.html and report.json "
          "into this folder")

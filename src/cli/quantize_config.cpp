@@ -42,16 +42,21 @@ std::vector<std::string> observer_names() {
 
 constexpr std::array kKeys{"name", "op", "exclude", "observer", "percentile", "activations", "per_channel"};
 
+// A value in a message: without what a list or an object holds, which may be deep and long.
+std::string shown(const Json& value) {
+  return value.is_structured() ? std::string(value.is_array() ? "a list" : "an object") : value.dump();
+}
+
 // One rule of a file, with errors that name both.
 class RuleReader {
  public:
   RuleReader(std::string where, const Json& rule) : where_(std::move(where)), rule_(rule) {
     require(rule.is_object(),
             fmt::format("expected an object such as {{\"name\": \"/stem/*\", \"exclude\": true}}, got {}",
-                        rule.dump()));
+                        shown(rule)));
     for (const auto& [key, value] : rule.items()) {
       require(std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end(),
-              fmt::format("unknown key '{}', expected {}", key, fmt::join(kKeys, ", ")));
+              fmt::format("unknown key {}, expected {}", Json(key).dump(), fmt::join(kKeys, ", ")));
     }
   }
 
@@ -78,7 +83,7 @@ class RuleReader {
     }
     if (const Json* percentile = find("percentile")) {
       require(percentile->is_number() && percentile->get<double>() > 0 && percentile->get<double>() <= 100,
-              fmt::format("percentile must be a number above 0, at most 100, got {}", percentile->dump()));
+              fmt::format("percentile must be a number above 0, at most 100, got {}", shown(*percentile)));
       choice.percentile = percentile->get<double>();
     }
     if (const Json* dtype = find("activations")) {
@@ -94,16 +99,16 @@ class RuleReader {
     return found == rule_.end() ? nullptr : &*found;
   }
   std::string text(const char* key, const Json& value) const {
-    require(value.is_string(), fmt::format("{} must be a string, got {}", key, value.dump()));
+    require(value.is_string(), fmt::format("{} must be a string, got {}", key, shown(value)));
     return value.get<std::string>();
   }
   bool flag(const char* key, const Json& value) const {
-    require(value.is_boolean(), fmt::format("{} must be true or false, got {}", key, value.dump()));
+    require(value.is_boolean(), fmt::format("{} must be true or false, got {}", key, shown(value)));
     return value.get<bool>();
   }
   std::string one_of(const char* key, const Json& value, const std::vector<std::string>& names) const {
     require(value.is_string() && std::find(names.begin(), names.end(), value) != names.end(),
-            fmt::format("{} is {}, expected {}", key, value.dump(), fmt::join(names, ", ")));
+            fmt::format("{} is {}, expected {}", key, shown(value), fmt::join(names, ", ")));
     return value.get<std::string>();
   }
   void require(bool ok, const std::string& what) const { check<FileError>(ok, "{}: {}", where_, what); }
@@ -117,7 +122,7 @@ Json read_json(const std::filesystem::path& path) {
   std::ifstream file(path);
   try {
     return Json::parse(file);
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, ...": people need what comes after the number.
     const std::string_view what = error.what();
     const std::size_t end = what.find("] ");

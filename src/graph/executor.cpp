@@ -5,6 +5,7 @@
 
 #include "ops/args.hpp"
 #include "support/check.hpp"
+#include "support/thread_pool.hpp"
 #include "tensor/output_placement.hpp"
 
 namespace qconv::graph {
@@ -80,7 +81,8 @@ std::vector<Tensor> Executor::run(std::span<const Tensor> inputs, const RunOptio
     sizes.push_back(inputs[i].sizes());
   }
   const std::shared_ptr<const Plan> plan = this->plan(sizes);
-  std::unique_ptr<Workspace> workspace = plan->take_workspace(graph_);
+  std::unique_ptr<Workspace> workspace = plan->take_workspace(graph_, options_.allocator);
+  const PoolScope threads(options_.pool);
   std::vector<Tensor>& slots = workspace->slots;
   for (std::size_t i = 0; i < inputs.size(); ++i)
     slots[i] = plan->any_format[i] ? inputs[i] : inputs[i].contiguous(format_of(inputs[i]));

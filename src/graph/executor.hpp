@@ -17,7 +17,7 @@ namespace qconv::graph {
 
 /// One run's memory: the block that the plan divides, and the tensors that lie in it.
 struct Workspace {
-  AlignedBuffer<std::byte> memory;
+  std::shared_ptr<std::byte> memory;
   std::vector<Tensor> slots;
 };
 
@@ -48,7 +48,8 @@ struct Plan {
   MemoryPlan memory;
   std::vector<std::unique_ptr<Layer>> own_layers;  ///< of nodes whose padding depends on the sizes
 
-  std::unique_ptr<Workspace> take_workspace(const Graph& graph) const;
+  /// `allocator` may be null, for the system's memory.
+  std::unique_ptr<Workspace> take_workspace(const Graph& graph, Allocator* allocator) const;
   void give_back(std::unique_ptr<Workspace> workspace) const;
 
  private:

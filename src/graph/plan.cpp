@@ -142,7 +142,21 @@ class Planner {
 
 }  // namespace
 
-std::unique_ptr<Workspace> Plan::take_workspace(const Graph& graph) const {
+namespace {
+
+std::shared_ptr<std::byte> block_of(std::size_t bytes, Allocator* allocator) {
+  if (allocator == nullptr) {
+    std::shared_ptr<void> memory = allocate_aligned(bytes);
+    return {memory, static_cast<std::byte*>(memory.get())};
+  }
+  const std::size_t size = std::max(bytes, kAlignment);
+  auto* memory = static_cast<std::byte*>(allocator->allocate(size, kAlignment));
+  return {memory, [allocator, size](std::byte* p) { allocator->deallocate(p, size); }};
+}
+
+}  // namespace
+
+std::unique_ptr<Workspace> Plan::take_workspace(const Graph& graph, Allocator* allocator) const {
   {
     const std::lock_guard lock(mutex_);
     if (!free_.empty()) {
@@ -152,14 +166,14 @@ std::unique_ptr<Workspace> Plan::take_workspace(const Graph& graph) const {
     }
   }
   auto workspace = std::make_unique<Workspace>();
-  workspace->memory = AlignedBuffer<std::byte>(memory.peak_bytes);
+  workspace->memory = block_of(memory.peak_bytes, allocator);
   for (const Slot& slot : slots) {
     if (slot.buffer < 0) {
       workspace->slots.emplace_back();
       continue;
     }
     const Value& value = graph.value(slot.value);
-    void* place = workspace->memory.data() + memory.offsets[static_cast<std::size_t>(slot.buffer)];
+    void* place = workspace->memory.get() + memory.offsets[static_cast<std::size_t>(slot.buffer)];
     const MemoryFormat format = ops::natural_format(slot.sizes.rank());
     workspace->slots.push_back(Tensor::from_blob(place, slot.sizes, dense_strides(slot.sizes, format),
                                                  value.dtype, nullptr, value.qparams));

@@ -1,3 +1,5 @@
+#include "support/cpu.hpp"
+
 #include <array>
 
 #include <cpuinfo.h>
@@ -6,7 +8,6 @@
 #include <qconv/cpu.hpp>
 
 #include "support/check.hpp"
-#include "support/cpu.hpp"
 #include "support/environment.hpp"
 
 namespace qconv {
@@ -82,9 +83,7 @@ bool supported(Isa isa) noexcept {
   return row.built && (isa == Isa::scalar || (initialized && row.supported()));
 }
 
-bool permutes_bytes() noexcept {
-  return supported(Isa::avx512vnni) && cpuinfo_has_x86_avx512vbmi();
-}
+bool permutes_bytes() noexcept { return supported(Isa::avx512vnni) && cpuinfo_has_x86_avx512vbmi(); }
 
 Isa active_isa() {
   static const Isa active = find_active();

@@ -41,7 +41,19 @@ void watch_forks() {
 
 }  // namespace
 
+namespace {
+thread_local ThreadPool* t_pool = nullptr;  // this thread's, for as long as a PoolScope lives
+
+std::shared_ptr<ThreadPool> unowned(ThreadPool* pool) { return {std::shared_ptr<void>(), pool}; }
+}  // namespace
+
+PoolScope::PoolScope(ThreadPool* pool) : before_(t_pool) {
+  if (pool != nullptr) t_pool = pool;
+}
+PoolScope::~PoolScope() { t_pool = before_; }
+
 std::shared_ptr<ThreadPool> current_pool() {
+  if (t_pool != nullptr) return unowned(t_pool);
   const std::scoped_lock lock(g_mutex);
   watch_forks();
   if (!g_pool) g_pool = make_own_pool(g_threads > 0 ? g_threads : default_threads());
@@ -60,7 +72,7 @@ int get_num_threads() { return current_pool()->num_threads(); }
 
 void set_thread_pool(ThreadPool* pool) {
   const std::scoped_lock lock(g_mutex);
-  g_pool = pool == nullptr ? nullptr : std::shared_ptr<ThreadPool>(std::shared_ptr<void>(), pool);
+  g_pool = pool == nullptr ? nullptr : unowned(pool);
 }
 
 }  // namespace qconv

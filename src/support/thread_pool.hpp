@@ -12,6 +12,18 @@ namespace qconv {
 /// while it is used, even if another thread sets a new one.
 std::shared_ptr<ThreadPool> current_pool();
 
+/// While one is alive, current_pool() of this thread is `pool`, unless that is null.
+class PoolScope {
+ public:
+  explicit PoolScope(ThreadPool* pool);
+  ~PoolScope();
+  PoolScope(const PoolScope&) = delete;
+  PoolScope& operator=(const PoolScope&) = delete;
+
+ private:
+  ThreadPool* before_;
+};
+
 /// Calls body(i) for every i in [0, count).
 template <class Body>
 void parallel_for(ThreadPool& pool, std::size_t count, const Body& body) {

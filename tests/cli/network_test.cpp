@@ -238,7 +238,11 @@ TEST(Network, ConfigMistakesNameFileAndRule) {
   fails_with("[]", "rules.json: expected {\"rules\": [...]}");
   fails_with(R"({"rules": [], "observer": "mse"})", "rules.json: expected {\"rules\": [...]}");
   fails_with(rule("7"), "rules.json: rule 2: expected an object");
-  fails_with(rule(R"({"nam": "x"})"), "rules.json: rule 2: unknown key 'nam', expected name, op, exclude");
+  fails_with(rule(std::string(200000, '[') + std::string(200000, ']')), "rule 2: expected an object such as");
+  fails_with(R"({"rules": [1e999]})", "rules.json: not JSON: number overflow");
+  fails_with(rule(R"({"op": ["Conv"], "exclude": true})"), "rule 2: op must be a string, got a list");
+  fails_with(rule(R"({"a\nb": 1})"), "rule 2: unknown key \"a\\nb\"");
+  fails_with(rule(R"({"nam": "x"})"), "rules.json: rule 2: unknown key \"nam\", expected name, op, exclude");
   fails_with(rule(R"({"op": "Gemm"})"), "rules.json: rule 2: it changes nothing");
   fails_with(rule(R"({"op": 1, "exclude": true})"), "rule 2: op must be a string, got 1");
   fails_with(rule(R"({"exclude": "yes"})"), "rule 2: exclude must be true or false, got \"yes\"");
