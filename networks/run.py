@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/networks", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(ENTRIES)} (default: all)")
     parser.add_argument(
-        "--threads", type=int, nargs="*", default=sorted({1, all_cores()}), help="threads to time with (%(default)s)"
+        "--threads", type=int, nargs="+", default=sorted({1, all_cores()}), help="threads to time with (%(default)s)"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "networks", help="the folder of the files (%(default)s)")
     parser.add_argument(
@@ -74,7 +74,7 @@ def examine(qconv: Qconv, files: Files, arguments: argparse.Namespace, progress:
         say(f"{progress}: export")
         export_if_needed(files)
         say(f"{progress}: quantize, compare, run")
-        judge(qconv, files, ENTRIES[files.name].task, all_cores(), result)
+        judge(qconv, files, ENTRIES[files.name].task, max(arguments.threads), result)
         for threads in [] if arguments.no_times else arguments.threads:
             say(f"{progress}: times, {threads} thread{'s' if threads > 1 else ''}")
             result.milliseconds[str(threads)] = measure_times(qconv, files, threads)
@@ -118,13 +118,10 @@ def cells(result: Result, threads: Sequence[int]) -> list[str]:
     return [*row, f"FAILED: {result.failure}" if result.failure else operators(result.float_layers)]
 
 
-def print_table(results: Sequence[Result], threads: Sequence[int]) -> None:
-    rows = [header(threads), *(cells(result, threads) for result in results)]
-    # The last column is left as long as it is.
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    for row in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *numbers, row[-1]]))
+def line(row: Sequence[str], titles: Sequence[str]) -> str:
+    """Columns as wide as their titles, so that rows can be printed as they come. The last one ends where it ends."""
+    numbers = [cell.rjust(len(title)) for cell, title in zip(row[1:-1], titles[1:-1], strict=True)]
+    return "  ".join([row[0].ljust(max(map(len, ENTRIES))), *numbers, row[-1]])
 
 
 def main() -> int:
@@ -132,14 +129,17 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     qconv = Qconv(arguments.qconv)
     names = arguments.names or list(ENTRIES)
+    timed = [] if arguments.no_times else arguments.threads
+    titles = header(timed)
+    print(line(titles, titles), flush=True)
     results = []
     for i, name in enumerate(names, start=1):
-        results.append(examine(qconv, Files(arguments.out, name), arguments, f"{name} ({i} of {len(names)})"))
-    say("")
-    threads = [] if arguments.no_times else arguments.threads
-    print_table(results, threads)
+        result = examine(qconv, Files(arguments.out, name), arguments, f"{name} ({i} of {len(names)})")
+        results.append(result)
+        say("")
+        print(line(cells(result, timed), titles), flush=True)
     failed = sum(bool(result.failure) for result in results)
-    print(f"\n{len(results) - failed} of {len(results)} networks passed" + ("; times in ms, x threads" if threads else ""))
+    print(f"{len(results) - failed} of {len(results)} networks passed" + ("; times in ms, x threads" if timed else ""))
     if arguments.json:
         arguments.json.write_text(json.dumps([result.as_json() for result in results], indent=2) + "\n")
     return 1 if failed else 0
