@@ -1,8 +1,8 @@
 """Weights for networks that nobody trained: random, but such that the network computes something.
 
 Random weights alone let activations die out or explode, and then every input gives the same output. So every layer is
-scaled to give values of deviation 1, batch normalization sees a few batches, and the last layer is fitted, by least
-squares, to tell the kinds of `samples.py` apart. What lies between stays random.
+scaled to give values of deviation 1 on a few inputs, batch normalization has statistics of them, and the last layer is
+fitted, by least squares, to tell the kinds of `samples.py` apart. What lies between stays random.
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ import samples
 LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 COUNT, BATCH = 96, 8  # training samples, and how many at once
+MEAN_TAKEN = 0.2  # share of a channel's mean that batch normalization takes away
+SMOOTH = 1.0  # deviation of what a filter's taps have in common, over that of what they do not
 PIXELS = 8192  # of the last layer's input that take part in the fit
 
 
 def vary(network: nn.Module) -> None:
-    """Makes channels differ, as they do in trained networks: normalization that leaves them all alike is easy to quantize."""
+    """Makes channels differ and filters smooth, as they are in trained networks.
+
+    Normalization that leaves all channels alike is too easy to quantize. Filters without correlation between their taps are
+    too hard: many of them only find the noise, and normalization makes it as large as anything else.
+    """
     for module in network.modules():
+        if isinstance(module, nn.modules.conv._ConvNd) and module.weight.requires_grad:
+            weight = module.weight
+            level = torch.randn(*weight.shape[:2], *[1] * (weight.ndim - 2)) * weight.std()
+            weight += SMOOTH * level * (weight[0, 0].numel() > 1)
         if isinstance(module, NORMS) and module.weight is not None:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.2)
@@ -30,8 +40,13 @@ def vary(network: nn.Module) -> None:
                 nn.init.uniform_(parameter, 0.1, 0.5)
 
 
-def scale_layers(network: nn.Module, images: torch.Tensor) -> None:
-    """Scales each layer, in the order of running, so that its output has deviation 1 on these images."""
+def settle_layers(network: nn.Module, images: torch.Tensor) -> None:
+    """Scales each layer, in the order of running, to give values of deviation 1 on these images; sets the statistics of
+    batch normalization.
+
+    Those keep most of a channel's mean. Taking it away, layer after layer, leaves what differs between images and blows it
+    up, with all noise in it: a deep network then answers to the noise alone. Training prevents that, here this does.
+    """
 
     def rescale(layer: nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
         if not layer.weight.requires_grad:
@@ -42,22 +57,21 @@ def scale_layers(network: nn.Module, images: torch.Tensor) -> None:
             layer.bias.data /= deviation
         return output / deviation
 
-    hooks = [m.register_forward_hook(rescale) for m in network.modules() if isinstance(m, LAYERS)]
+    def observe(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        x = inputs[0]
+        variance, mean = torch.var_mean(x, [0, *range(2, x.ndim)])
+        norm.running_mean = MEAN_TAKEN * mean
+        norm.running_var = variance + ((1 - MEAN_TAKEN) * mean) ** 2
+
+    hooks = []
+    for module in network.modules():
+        if isinstance(module, LAYERS):
+            hooks.append(module.register_forward_hook(rescale))
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            hooks.append(module.register_forward_pre_hook(observe))
     network(images)
     for hook in hooks:
         hook.remove()
-
-
-def settle_statistics(network: nn.Module, batches: list[torch.Tensor]) -> None:
-    """Sets the statistics of batch normalization to the mean over these batches."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean
-        norm.train()
-    for images in batches if norms else []:
-        network(images)
-    network.eval()
 
 
 def features_and_labels(
@@ -119,12 +133,7 @@ def settle(network: nn.Module, name: str, size: tuple[int, ...], task: str) -> N
         kinds = min(kinds, network(example).shape[1])
     data = samples.make(name, size, task, samples.TRAINING, COUNT if task == "class" else COUNT // 4, kinds)
     batches = list(torch.from_numpy(data["images"]).split(BATCH))
-    # Statistics of a batch for the first pass, whatever the running ones still are.
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
-    scale_layers(network, batches[0])
-    settle_statistics(network, batches[:4])
+    settle_layers(network, torch.cat(batches[:2]))
     if task == "signal":
         return
     outputs = network(example).shape[1]
