@@ -17,7 +17,7 @@ LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 COUNT, BATCH = 96, 8  # training samples, and how many at once
 MEAN_TAKEN = 0.2  # share of a channel's mean that batch normalization takes away
-SMOOTH = 1.0  # deviation of what a filter's taps have in common, over that of what they do not
+SMOOTH = 2.0  # deviation of what a filter's taps have in common, over that of what they do not
 PIXELS = 8192  # of the last layer's input that take part in the fit
 
 

@@ -267,11 +267,7 @@ def build(name: str) -> tuple[nn.Module, torch.Tensor]:
     network = make().eval()
     x = torch.randn(size)
     weights.vary(network)
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
-    weights.scale_layers(network, x)
-    weights.settle_statistics(network, [x])
+    weights.settle_layers(network, x)
     return network, x
 
 
