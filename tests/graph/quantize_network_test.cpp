@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <qconv/error.hpp>
+#include <qconv/functional.hpp>
 #include <qconv/io.hpp>
 #include <qconv/quantize_network.hpp>
 
@@ -290,6 +291,52 @@ std::vector<std::string> float_models() {
   return names;
 }
 
+// A pool of one thread that counts what it runs, and memory that counts what it gives.
+struct CountingPool : ThreadPool {
+  std::atomic<int> loops = 0;
+  int num_threads() const noexcept override { return 2; }
+  void parallelize(std::size_t count, void (*task)(void*, std::size_t), void* context) override {
+    ++loops;
+    for (std::size_t i = 0; i < count; ++i) task(context, i);
+  }
+};
+struct CountingAllocator : Allocator {
+  std::atomic<int> blocks = 0;
+  std::atomic<std::size_t> bytes = 0;
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    ++blocks;
+    bytes += size;
+    return ::operator new(size, std::align_val_t(alignment));
+  }
+  void deallocate(void* memory, std::size_t size) noexcept override {
+    --blocks;
+    bytes -= size;
+    ::operator delete(memory, std::align_val_t(64));
+  }
+};
+
+TEST(NetworkOptions, RunsOnTheCallersThreadsAndMemory) {
+  const fs::path file = kModels / "qdq_conv_uint8.onnx";
+  CountingPool pool;
+  CountingAllocator allocator;
+  // So many that they are worth threads.
+  const std::vector<Tensor> copies(512, load_npz(kModels / "qdq_conv_uint8.npz")[0].second);
+  const Tensor image = functional::cat(copies, 0);
+  const Tensor expected = Network::load(file).run(image);
+  {
+    const Network network = Network::load(file, {.pool = &pool, .allocator = &allocator});
+    EXPECT_EQ(allocator.blocks, 0);
+    EXPECT_TRUE(equal(network.run(image), expected));
+    EXPECT_EQ(allocator.blocks, 1);
+    EXPECT_GE(allocator.bytes, network.memory(std::vector{image.sizes()}).peak_bytes);
+    EXPECT_TRUE(equal(network.run(image), expected));
+    EXPECT_EQ(allocator.blocks, 1);  // kept for the next run
+    EXPECT_GT(pool.loops, 0);
+  }
+  EXPECT_EQ(allocator.blocks, 0);
+  EXPECT_EQ(allocator.bytes, 0U);
+}
+
 class QuantizedModel : public testing::TestWithParam<std::string> {};
 
 TEST_P(QuantizedModel, IsCloseToFloatAndTheSameOnBothEngines) {
@@ -322,14 +369,15 @@ TEST_P(QuantizedModel, IsCloseToFloatAndTheSameOnBothEngines) {
     const auto a = actual[i].to_vector<float>();
     const auto e = expected[i].to_vector<float>();
     const float range = *std::max_element(e.begin(), e.end()) - *std::min_element(e.begin(), e.end());
-    // Of many layers, a few elements may be further off than the rest together.
-    float squares = 0;
+    // Single elements may be further off than the rest together: 15 dB of signal to noise.
+    double signal = 0;
+    double noise = 0;
     for (std::size_t j = 0; j < a.size(); ++j) {
-      ASSERT_NEAR(a[j], e[j], 0.15F * range + 1e-3F) << quantized->summary();
-      squares += (a[j] - e[j]) * (a[j] - e[j]);
+      ASSERT_NEAR(a[j], e[j], 0.3F * range + 1e-3F) << quantized->summary();
+      signal += std::pow(static_cast<double>(e[j]), 2);
+      noise += std::pow(static_cast<double>(a[j]) - static_cast<double>(e[j]), 2);
     }
-    EXPECT_LE(std::sqrt(squares / static_cast<float>(a.size())), 0.02F * range + 1e-3F)
-        << quantized->summary();
+    EXPECT_LE(noise, signal * std::pow(10, -1.5) + 1e-6) << quantized->summary();
   }
 }
 
