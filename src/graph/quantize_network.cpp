@@ -116,8 +116,10 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
   }
   check(count > 0, "quantize: there is no calibration data");
 
+  std::map<ValueId, graph::ActivationParams> params = calibration.params();
+  narrow_ranges(graph, params);
   Graph quantized = graph;
-  insert_qdq(quantized, calibration.params(), excluded,
+  insert_qdq(quantized, params, excluded,
              [&](const Node& node, const Tensor& weight, int axis) {
                return quantize_one_weight(node, weight, axis, settings.per_channel(node));
              });
