@@ -34,7 +34,10 @@ Shape broadcast_sizes(std::string_view who, const Shape& a, const Shape& b) {
 }
 
 Broadcast::Broadcast(std::string_view who, const Tensor& a, const Tensor& b)
-    : sizes_(broadcast_sizes(who, a.sizes(), b.sizes())), format_(dense_format(a.sizes() == sizes_ ? a : b)) {
+    : sizes_(broadcast_sizes(who, a.sizes(), b.sizes())),
+      format_(a.sizes() == sizes_   ? dense_format(a)
+              : b.sizes() == sizes_ ? dense_format(b)
+                                    : MemoryFormat::contiguous) {
   const int rank = sizes_.rank();
   // An operand of fewer dimensions has no format of its own; the others follow the result's.
   const auto dense = [&](const Tensor& x) {

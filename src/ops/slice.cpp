@@ -1,4 +1,8 @@
 // Parts of tensors, and tensors repeated.
+#include <algorithm>
+#include <memory>
+#include <vector>
+
 #include <qconv/functional.hpp>
 
 #include "ops/args.hpp"
@@ -35,12 +39,17 @@ Tensor slice(const Tensor& input, const Shape& first, const Shape& step, const S
   for (int d = 0; d < input.dim(); ++d) {
     check(step[d] != 0, "slice: the step of dimension {} is 0", d);
     empty = empty || sizes[d] == 0;
-    const std::int64_t last = first[d] + (sizes[d] - 1) * step[d];
-    check(sizes[d] == 0 ||
-              (sizes[d] > 0 && std::min(first[d], last) >= 0 && std::max(first[d], last) < input.size(d)),
-          "slice: elements {} to {} of a dimension of {}", first[d], last, input.size(d));
+    std::int64_t last = 0;
+    const bool overflow =
+        __builtin_mul_overflow(sizes[d] - 1, step[d], &last) || __builtin_add_overflow(first[d], last, &last);
+    check(sizes[d] == 0 || (sizes[d] > 0 && !overflow && std::min(first[d], last) >= 0 &&
+                            std::max(first[d], last) < input.size(d)),
+          "slice: {} elements from {} on in steps of {}, of a dimension of {}", sizes[d], first[d], step[d],
+          input.size(d));
+    if (sizes[d] == 0) continue;
     offset += first[d] * strides[d];
-    strides[d] *= step[d];
+    // Of one element there is no next.
+    if (sizes[d] > 1) strides[d] *= step[d];
   }
   const MemoryFormat format = dense_format(input);
   if (empty) return ops::empty_like(input, sizes, format);
