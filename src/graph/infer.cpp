@@ -146,8 +146,11 @@ struct Infer {
   Fact operator()(const Mean& m) const {
     if (!x()) return same();
     std::vector<bool> reduced(static_cast<std::size_t>(x()->rank()), m.axes.empty());
-    for (const std::int64_t a : m.axes)
-      reduced[static_cast<std::size_t>(wrap_axis(a, x()->rank(), "ReduceMean"))] = true;
+    for (const std::int64_t a : m.axes) {
+      const auto axis = static_cast<std::size_t>(wrap_axis(a, x()->rank(), "ReduceMean"));
+      check(!reduced[axis], "ReduceMean: axis {} twice", a);
+      reduced[axis] = true;
+    }
     Shape out;
     for (int d = 0; d < x()->rank(); ++d) {
       const bool gone = reduced[static_cast<std::size_t>(d)];
@@ -313,6 +316,11 @@ struct Infer {
     const auto& indices = at(in, 1).sizes;
     if (!x() || !indices) return like(std::nullopt);
     const int axis = wrap_axis(g.axis, x()->rank(), "Gather");
+    const std::int64_t size = (*x())[axis];
+    if (at(in, 1).tensor.defined() && size >= 0) {
+      for (const std::int64_t i : integers(at(in, 1).tensor, "Gather"))
+        check(i >= -size && i < size, "Gather: index {} is out of range for a size of {}", i, size);
+    }
     Shape out;
     for (int d = 0; d < axis; ++d) out.push_back((*x())[d]);
     for (const std::int64_t s : *indices) out.push_back(s);

@@ -167,8 +167,7 @@ struct OnnxWriter::WriteOp {
       return to;
     }
     onnx::NodeProto& finish(std::string_view name, const Names& inputs) {
-      onnx::NodeProto& node = op.w.add(name, op.node.name, inputs, result);
-      return node;
+      return op.w.add(name, op.node.name, inputs, result);
     }
   };
 
@@ -247,22 +246,9 @@ struct OnnxWriter::WriteOp {
     }
     finish(c.range, sum, result);
   }
-  // Gemm takes matrices only.
-  void write_matmul(const graph::Linear& l) const {
-    const std::string input = x();
-    const std::string weight = w.transposed_weight(node.inputs[1]);
-    const bool bias = node.input(2) != kNoValue;
-    const std::string addend = bias ? w.stored(node.inputs[2]) : "";
-    const std::string result = last();
-    const std::string limited = l.range.unlimited() ? result : between("sum");
-    const std::string product = bias ? between("product") : limited;
-    w.add("MatMul", node.name, {input, weight}, product);
-    if (bias) w.add("Add", node.name + "/add", {product, addend}, limited);
-    finish(l.range, limited, result);
-  }
   void operator()(const graph::Linear& l) const {
-    const auto& sizes = w.graph_.value(node.inputs[0]).sizes;
-    if (sizes && sizes->rank() != 2) return write_matmul(l);
+    // Gemm is for matrices.
+    if (!output().sizes || output().sizes->rank() != 2) return write_matmul(l);
     Names inputs{x(), w.weight(node.inputs[1])};
     if (node.input(2) != kNoValue) inputs.push_back(w.stored(node.inputs[2]));
     const std::string result = last();
@@ -270,6 +256,16 @@ struct OnnxWriter::WriteOp {
     onnx::NodeProto& gemm = w.add("Gemm", node.name, inputs, product);
     set(gemm, "transB", 1);
     finish(l.range, product, result);
+  }
+  void write_matmul(const graph::Linear& l) const {
+    const Names inputs{x(), w.turned_weight(node.inputs[1])};
+    const bool bias = node.input(2) != kNoValue;
+    const std::string result = last();
+    const std::string sum = l.range.unlimited() ? result : between("sum");
+    const std::string product = bias ? between("product") : sum;
+    w.add("MatMul", node.name, inputs, product);
+    if (bias) w.add("Add", node.name + "/add", {product, w.stored(node.inputs[2])}, sum);
+    finish(l.range, sum, result);
   }
   void operator()(const graph::BatchNorm& b) const {
     const Names inputs = all_real();
@@ -282,7 +278,7 @@ struct OnnxWriter::WriteOp {
   void operator()(const graph::Binary&) const { plain(op_name(node.op)); }
   void operator()(const graph::Mean& m) const {
     onnx::NodeProto& mean = plain("ReduceMean");
-    if (!m.axes.empty()) set(mean, "axes", m.axes);  // see move_axes_to_inputs
+    if (!m.axes.empty()) set(mean, "axes", m.axes);
     set(mean, "keepdims", m.keep_dims ? 1 : 0);
   }
   void operator()(const graph::LayerNorm& l) const {

@@ -47,7 +47,7 @@ const std::map<std::string, graph::BinaryKind, std::less<>>& binaries() {
 }
 
 // A constant vector of float32, finite.
-std::int64_t check_vector(const OnnxNode& node, int input, std::string_view what) {
+std::int64_t finite_vector(const OnnxNode& node, int input, std::string_view what) {
   const Tensor& t = node.constant(input, what);
   check(t.dtype() == DType::float32 && t.dim() == 1, "the {} must be a vector of float32, got {}", what,
         t.to_string());
@@ -61,7 +61,15 @@ double epsilon_of(const OnnxNode& node) {
   return static_cast<double>(epsilon);
 }
 
-const std::optional<Shape>& sizes_of(const OnnxNode& node, ValueId x) { return node.graph().value(x).sizes; }
+// Whether a constant of one element leaves `x` the dimensions it has.
+bool keeps_rank(const OnnxNode& node, ValueId x, const Tensor& constant) {
+  const std::optional<Shape>& sizes = node.graph().value(x).sizes;
+  return constant.dim() <= (sizes ? sizes->rank() : 0);
+}
+
+const std::optional<Shape>& known_sizes(const OnnxNode& node, ValueId x) {
+  return node.graph().value(x).sizes;
+}
 
 }  // namespace
 
@@ -88,7 +96,7 @@ void binary(const OnnxNode& node) {
   const ValueId b = node.input(1);
   const graph::Value& exponent = node.graph().value(b);
   if (op.kind == graph::BinaryKind::pow && !node.graph().value(a).early && exponent.is_constant() &&
-      exponent.constant.numel() == 1) {
+      exponent.constant.numel() == 1 && keeps_rank(node, a, exponent.constant)) {
     const auto power = static_cast<float>(exponent.constant.reshape({}).item());
     check(std::isfinite(power), "an exponent of {} is not possible", power);
     node.result(graph::UnaryOp{{UnaryKind::pow, power}}, {a});
@@ -104,6 +112,15 @@ void prelu(const OnnxNode& node) {
   check(slope.dtype() == DType::float32, "the slope must be float32, got {}", slope.to_string());
   const std::vector<float> values = slope.to_vector<float>();
   for (const float v : values) check(std::isfinite(v), "the slope holds {}", v);
+  // It is repeated to the sizes of x, never the other way round.
+  const auto& sizes = known_sizes(node, x);
+  for (int d = 1; d <= slope.dim(); ++d) {
+    const bool there = !sizes || d <= sizes->rank();
+    const std::int64_t size = there && sizes ? (*sizes)[sizes->rank() - d] : graph::kDynamic;
+    check(there && (slope.size(-d) == 1 || size < 0 || slope.size(-d) == size),
+          "a slope of sizes {} cannot be repeated to {}", slope.sizes().to_string(),
+          sizes ? sizes->to_string() : "");
+  }
   if (values.size() == 1) {
     node.result(graph::UnaryOp{{UnaryKind::leaky_relu, values[0]}}, {x});
     return;
@@ -118,19 +135,19 @@ void prelu(const OnnxNode& node) {
 void layer_normalization(const OnnxNode& node) {
   const ValueId x = node.input(0);
   const std::int64_t axis = node.integer("axis", -1);
-  const auto& sizes = sizes_of(node, x);
+  const auto& sizes = known_sizes(node, x);
   check(axis == -1 || (sizes && axis == sizes->rank() - 1),
         "normalization over the last dimension is supported, got axis {}", axis);
   check(node.output_count() == 1, "its mean and deviation as results are not supported");
-  const std::int64_t count = check_vector(node, 1, "scale");
+  const std::int64_t count = finite_vector(node, 1, "scale");
   if (node.has_input(2)) {
-    check(check_vector(node, 2, "bias") == count, "scale and bias have different sizes");
+    check(finite_vector(node, 2, "bias") == count, "scale and bias have different sizes");
   }
   node.result(graph::LayerNorm{-1, epsilon_of(node)}, {x, node.input(1), node.optional_input(2)});
 }
 
 void instance_normalization(const OnnxNode& node) {
-  check(check_vector(node, 1, "scale") == check_vector(node, 2, "bias"),
+  check(finite_vector(node, 1, "scale") == finite_vector(node, 2, "bias"),
         "scale and bias have different sizes");
   node.result(graph::InstanceNorm{epsilon_of(node)}, {node.input(0), node.input(1), node.input(2)});
 }
@@ -138,13 +155,16 @@ void instance_normalization(const OnnxNode& node) {
 // (N, G, rest), normalized there, and scaled per channel: as exporters of older opsets write it.
 void group_normalization(const OnnxNode& node) {
   const ValueId x = node.input(0);
-  const auto sizes = sizes_of(node, x);
+  const auto sizes = known_sizes(node, x);
   const std::int64_t groups = node.integer("num_groups", 0);
   check(sizes && sizes->rank() >= 3, "expected an input (N, C, spatial...)");
-  const std::int64_t channels = check_vector(node, 1, "scale");
-  check(channels == check_vector(node, 2, "bias"), "scale and bias have different sizes");
+  const std::int64_t channels = finite_vector(node, 1, "scale");
+  check(channels == finite_vector(node, 2, "bias"), "scale and bias have different sizes");
   check(groups >= 1 && channels % groups == 0 && (node.opset() >= 21 || channels == groups),
         "{} groups and {} scales do not fit together", groups, channels);
+  const std::int64_t given = (*sizes)[1];
+  check(given < 0 || (given % groups == 0 && (node.opset() < 21 || given == channels)),
+        "{} groups and {} scales do not fit an input of {} channels", groups, channels, given);
   const auto vector = [&](const std::vector<std::int64_t>& v, std::string_view what) {
     return node.graph().add_constant(fmt::format("{}/{}", node.name(), what),
                                      Tensor::from_data(v, {static_cast<std::int64_t>(v.size())}));

@@ -20,9 +20,11 @@ struct Affine {
 };
 
 // Scale and zero point from two constant inputs; the zero point's type is the integers' type. `axis` applies
-// where there is more than one scale.
-Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, std::int64_t axis, int rank,
-                   DType fallback) {
+// where there is more than one scale, and where the node says so although there is one: the arithmetic of a
+// layer of one output depends on it.
+Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, std::int64_t axis,
+                   const Shape& sizes, DType fallback) {
+  const int rank = sizes.rank();
   check(node.integer("block_size", 0) == 0, "blocked quantization is not supported");
   const Tensor& scale = node.constant(scale_input, "scale");
   check(scale.dtype() == DType::float32 && scale.dim() <= 1 && scale.numel() >= 1,
@@ -55,9 +57,12 @@ Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, 
           static_cast<std::int64_t>(flat.select(0, i).item());
     }
   }
-  // A vector of one scale for an axis is a weight of one channel, which is quantized per channel nevertheless.
-  if (affine.qparams.scales.size() > 1 || (rank > 1 && scale.dim() == 1 && node.has("axis"))) {
-    const std::int64_t wrapped = axis < 0 ? axis + rank : axis;
+  const std::int64_t wrapped = axis < 0 ? axis + rank : axis;
+  if (affine.qparams.scales.size() == 1 && scale.dim() == 1 && rank >= 2 && node.has("axis") &&
+      wrapped >= 0 && wrapped < rank && sizes[static_cast<int>(wrapped)] == 1) {
+    affine.qparams.axis = static_cast<int>(wrapped);
+  }
+  if (affine.qparams.scales.size() > 1) {
     check(wrapped >= 0 && wrapped < rank, "axis {} is out of range for {} dimensions", axis, rank);
     affine.qparams.axis = static_cast<int>(wrapped);
   }
@@ -65,7 +70,7 @@ Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, 
 }
 
 Affine read_affine_per_tensor(const OnnxNode& node, int scale_input, int zero_point_input, DType fallback) {
-  Affine affine = read_affine(node, scale_input, zero_point_input, 0, 1, fallback);
+  Affine affine = read_affine(node, scale_input, zero_point_input, 0, {1}, fallback);
   check(affine.qparams.scales.size() == 1, "activations are quantized per tensor; got {} scales",
         affine.qparams.scales.size());
   check(affine.dtype != DType::qint32, "activations are quantized to 8 bits; got int32");
@@ -134,7 +139,7 @@ void quantize_linear(const OnnxNode& node) {
   check(wanted == 0 || wanted == onnx::TensorProto::INT8 || wanted == onnx::TensorProto::UINT8,
         "output_dtype {} is not supported", wanted);
   if (x.is_constant()) {
-    const Affine affine = read_affine(node, 1, 2, node.integer("axis", 1), x.constant.dim(), fallback);
+    const Affine affine = read_affine(node, 1, 2, node.integer("axis", 1), x.constant.sizes(), fallback);
     check(affine.dtype != DType::qint32, "constants are quantized to 8 bits; got int32");
     check_qparams(affine.qparams, x.constant.sizes(), affine.dtype, "quantization");
     const QParams& q = affine.qparams;
@@ -158,7 +163,7 @@ void dequantize_linear(const OnnxNode& node) {
   if (x.is_constant()) {
     const Tensor integers = x.constant;
     const Affine affine =
-        read_affine(node, 1, 2, node.integer("axis", 1), integers.dim(), dtype_of_integers(integers));
+        read_affine(node, 1, 2, node.integer("axis", 1), integers.sizes(), dtype_of_integers(integers));
     return node.result_is(dequantized_constant(node, integers, affine, node.output_name()));
   }
   check_same(x, read_affine_per_tensor(node, 1, 2, x.dtype));
@@ -170,7 +175,7 @@ void qlinear_conv(const OnnxNode& node) {
   const ValueId x = node.input(0);
   check_same(node.graph().value(x), read_affine_per_tensor(node, 1, 2, DType::quint8));
   const Tensor& integers = node.constant(3, "weight");
-  Affine weight_affine = read_affine(node, 4, 5, 0, integers.dim(), DType::quint8);
+  Affine weight_affine = read_affine(node, 4, 5, 0, integers.sizes(), DType::quint8);
   const std::vector<double> weight_scales = weight_affine.qparams.scales;
   const ValueId weight = dequantized_constant(node, integers, weight_affine, node.name() + "/weight");
   graph::Conv conv = read_conv(node, integers, false, node.graph().value(x).sizes);

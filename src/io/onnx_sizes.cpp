@@ -93,6 +93,7 @@ void split(const OnnxNode& node) {
   const std::int64_t axis = given < 0 ? given + sizes->rank() : given;
   check(axis >= 0 && axis < sizes->rank(), "axis {} is out of range for sizes {}", given, sizes->to_string());
   const int parts = node.output_count();
+  check(parts > 0, "the node has no outputs");
   std::vector<std::int64_t> lengths =
       node.has_input(1) ? node.constant_integers(1, "split") : node.integers("split");
   const std::int64_t size = (*sizes)[static_cast<int>(axis)];

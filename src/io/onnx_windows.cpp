@@ -207,7 +207,11 @@ void reduce_mean(const OnnxNode& node) {
   check(sizes.has_value(), "the rank of the input is not known");
   std::vector<std::int64_t> axes =
       node.has_input(1) ? node.constant_integers(1, "axes") : node.integers("axes");
-  for (std::int64_t& a : axes) a += a < 0 ? sizes->rank() : 0;
+  for (std::int64_t& a : axes) {
+    check(a >= -sizes->rank() && a < sizes->rank(), "axis {} is out of range for sizes {}", a,
+          sizes->to_string());
+    a += a < 0 ? sizes->rank() : 0;
+  }
   std::sort(axes.begin(), axes.end());
   bool spatial = sizes->rank() >= 3 && axes.size() == static_cast<std::size_t>(sizes->rank() - 2);
   for (std::size_t i = 0; i < axes.size(); ++i)

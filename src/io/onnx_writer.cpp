@@ -97,28 +97,34 @@ std::string OnnxWriter::real(ValueId id) {
   return real_[id] = dequantize(id, result, result);
 }
 
-std::string OnnxWriter::weight_of(ValueId id, bool transposed) {
+std::string OnnxWriter::weight(ValueId id) {
   const Value& v = graph_.value(id);
   const Tensor& integers = v.constant.is_quantized() ? v.constant : v.quantized_constant;
-  if (!integers.defined()) {
-    return transposed ? constant(v.constant.transpose(0, 1).contiguous(), v.name) : stored(id);
-  }
+  if (!integers.defined()) return stored(id);
   const auto found = real_.find(id);
   if (found != real_.end()) return found->second;
-  Names inputs = params_of(integers.qparams(), integers.dtype(), v.name);
-  const Tensor values = integers.int_repr();
-  inputs.insert(inputs.begin(),
-                constant(transposed ? values.transpose(0, 1).contiguous() : values, v.name + "_quantized"));
-  const std::string result = unique(v.name);
+  return real_[id] = dequantized(integers, v.name);
+}
+
+std::string OnnxWriter::turned_weight(ValueId id) {
+  const Value& v = graph_.value(id);
+  const Tensor& integers = v.constant.is_quantized() ? v.constant : v.quantized_constant;
+  if (!integers.defined()) return constant(v.constant.transpose(0, 1).contiguous(), v.name);
+  return dequantized(integers.transpose(0, 1).contiguous(), v.name);
+}
+
+std::string OnnxWriter::dequantized(const Tensor& integers, const std::string& name) {
+  Names inputs = params_of(integers.qparams(), integers.dtype(), name);
+  inputs.insert(inputs.begin(), constant(integers.int_repr(), name + "_quantized"));
+  const std::string result = unique(name);
   onnx::NodeProto& node = add("DequantizeLinear", result, inputs, result);
   if (integers.qparams().is_per_channel()) {
     onnx::AttributeProto* axis = node.add_attribute();
     axis->set_name("axis");
     axis->set_type(onnx::AttributeProto::INT);
-    axis->set_i(transposed ? 1 - integers.qparams().axis : integers.qparams().axis);
+    axis->set_i(integers.qparams().axis);
   }
-  // Who shares a weight reads it one way: it belongs to one node, or to nodes of one kind.
-  return real_[id] = result;
+  return result;
 }
 
 void OnnxWriter::declare(ValueId id, onnx::ValueInfoProto* info) {
@@ -140,7 +146,7 @@ void OnnxWriter::declare(ValueId id, onnx::ValueInfoProto* info) {
   }
 }
 
-void OnnxWriter::move_axes_to_inputs() {
+void OnnxWriter::make_axes_inputs() {
   for (onnx::NodeProto& node : *proto_->mutable_node()) {
     if (node.op_type() != "ReduceMean") continue;
     auto* attributes = node.mutable_attribute();
@@ -158,7 +164,7 @@ void OnnxWriter::move_axes_to_inputs() {
 
 onnx::ModelProto OnnxWriter::write() {
   for (const graph::Node& node : graph_.nodes) write_node(node);
-  if (opset_ >= 18) move_axes_to_inputs();
+  if (opset_ >= 18) make_axes_inputs();
   for (const ValueId id : graph_.inputs) declare(id, proto_->add_input());
   for (const ValueId id : graph_.outputs) {
     stored(id);

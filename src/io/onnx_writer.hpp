@@ -36,10 +36,11 @@ class OnnxWriter {
   /// Scale and zero point.
   Names params_of(const QParams& qparams, DType dtype, const std::string& name);
   /// The weight as real numbers, from its integers where it has them.
-  std::string weight(graph::ValueId id) { return weight_of(id, false); }
-  /// The same of a matrix, rows and columns exchanged.
-  std::string transposed_weight(graph::ValueId id) { return weight_of(id, true); }
-  std::string weight_of(graph::ValueId id, bool transposed);
+  std::string weight(graph::ValueId id);
+  /// The weight of a Linear as MatMul takes it, (in, out).
+  std::string turned_weight(graph::ValueId id);
+  /// Integers dequantized under `name`.
+  std::string dequantized(const Tensor& integers, const std::string& name);
 
   void write_node(const graph::Node& node);
   std::string limited(const graph::Node& node, const graph::Range& range, const std::string& x,
@@ -47,8 +48,8 @@ class OnnxWriter {
 
   struct WriteOp;
   void declare(graph::ValueId id, onnx::ValueInfoProto* info);
-  /// ReduceMean's axes are an attribute up to opset 17 and an input from then on.
-  void move_axes_to_inputs();
+  /// From opset 18 on, the axes of ReduceMean are an input; what the opset is, is known at the end.
+  void make_axes_inputs();
   void need_opset(int opset) { opset_ = std::max(opset_, opset); }
 
   const graph::Graph& graph_;

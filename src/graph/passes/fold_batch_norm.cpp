@@ -45,11 +45,14 @@ int fold_batch_norm(Graph& graph) {
   const Uses uses(graph);
   int count = 0;
   std::vector<bool> gone(graph.nodes.size(), false);
+  // A layer takes over the result of what it takes in, behind which may stand another.
+  std::vector<int> maker(graph.values.size());
+  for (std::size_t v = 0; v < maker.size(); ++v) maker[v] = uses.producer(static_cast<ValueId>(v));
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const auto* norm = std::get_if<BatchNorm>(&graph.nodes[i].op);
     if (norm == nullptr) continue;
     const ValueId x = graph.nodes[i].inputs[0];
-    const int producer = uses.producer(x);
+    const int producer = maker[static_cast<std::size_t>(x)];
     if (producer < 0 || uses.only_reader(x) != static_cast<int>(i)) continue;
     Node& node = graph.nodes[static_cast<std::size_t>(producer)];
     const auto* conv = std::get_if<Conv>(&node.op);
@@ -84,6 +87,7 @@ int fold_batch_norm(Graph& graph) {
     node.inputs[1] = weight_id;
     node.inputs[2] = bias_id;
     node.output = graph.nodes[i].output;
+    maker[static_cast<std::size_t>(node.output)] = producer;
     if (conv != nullptr) node.inputs.resize(4, kNoValue);
     gone[i] = true;
     ++count;

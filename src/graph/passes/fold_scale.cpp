@@ -86,17 +86,31 @@ Tensor repeated(const Tensor& t, std::int64_t channels) {
 
 int fold_scale(Graph& graph) {
   const Uses uses(graph);
+  // Batch normalizations that a convolution will take in, and what follows them with them.
+  std::vector<bool> taken_in(graph.nodes.size(), false);
   int count = 0;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& node = graph.nodes[i];
+    const auto leads_to_layer = [&](ValueId x) {
+      const int producer = uses.producer(x);
+      const std::optional<Shape>& sizes = graph.value(x).sizes;
+      if (producer < 0 || uses.only_reader(x) != static_cast<int>(i) || !sizes) return false;
+      return taken_in[static_cast<std::size_t>(producer)] ||
+             takes_batch_norm(graph.nodes[static_cast<std::size_t>(producer)].op, sizes->rank());
+    };
+    if (const auto* norm = std::get_if<BatchNorm>(&node.op))
+      taken_in[i] = norm->range.unlimited() && leads_to_layer(node.inputs[0]);
     const std::optional<Scaling> s = scaling_of(graph, node);
     if (!s) continue;
     const Shape sizes = *graph.value(s->x).sizes;
     const int producer = uses.producer(s->x);
-    const bool foldable = producer >= 0 && uses.only_reader(s->x) == static_cast<int>(i) &&
-                          takes_batch_norm(graph.nodes[static_cast<std::size_t>(producer)].op, sizes.rank());
+    const bool foldable = leads_to_layer(s->x);
     const bool one = s->scale.numel() == 1;
-    if (foldable && std::holds_alternative<Add>(node.op)) continue;  // a bias
+    // A bias; of a Linear over more dimensions, too.
+    const bool bias = producer >= 0 && uses.only_reader(s->x) == static_cast<int>(i) &&
+                      (std::holds_alternative<Linear>(graph.nodes[static_cast<std::size_t>(producer)].op) ||
+                       (foldable && !taken_in[static_cast<std::size_t>(producer)]));
+    if (bias && std::holds_alternative<Add>(node.op)) continue;
     if (one && !foldable) {
       // The functions before it may be another such step.
       Unary function{UnaryKind::affine, only(s->scale), only(s->shift)};
@@ -106,9 +120,13 @@ int fold_scale(Graph& graph) {
         const auto* unary = std::get_if<UnaryOp>(&before.op);
         if (unary != nullptr && unary->function.kind == UnaryKind::affine) {
           const Unary& inner = unary->function;
-          function.beta = function.alpha * inner.beta + function.beta;
-          function.alpha *= inner.alpha;
-          x = before.inputs[0];
+          const Unary both{UnaryKind::affine, function.alpha * inner.alpha,
+                           function.alpha * inner.beta + function.beta};
+          // A product outside of the normal numbers would not be what the two compute.
+          if (std::isnormal(both.alpha) && std::isfinite(both.beta)) {
+            function = both;
+            x = before.inputs[0];
+          }
         }
       }
       node.op = UnaryOp{function};
@@ -127,6 +145,7 @@ int fold_scale(Graph& graph) {
     const ValueId variance = constant("variance", Tensor::from_data(std::vector<float>{1.0F}, {1}));
     node.op = BatchNorm{0, {}};
     node.inputs = {s->x, scale, shift, mean, variance};
+    taken_in[i] = foldable;
     ++count;
   }
   if (count > 0) remove_dead_nodes(graph);

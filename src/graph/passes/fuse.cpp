@@ -27,9 +27,9 @@ bool all_finite(const Tensor& tensor) {
 void fuse(Graph& graph) {
   recognize_functions(graph);
   move_transpose(graph);
-  fold_bias(graph);  // what is scaled then is the convolution's result
+  fold_bias(graph);  // what stands behind it may be a scale
   fold_scale(graph);
-  while (fold_batch_norm(graph) > 0) continue;  // one may stand behind another
+  fold_batch_norm(graph);
   fold_bias(graph);
   fold_pad(graph);
   fuse_relu(graph);

@@ -22,9 +22,16 @@ bool computes(const Graph& graph, const Node& node) {
                       [&](ValueId v) { return graph.value(v).early; });
 }
 
+// Functions with steps stay in float: quantizing what they see would move the steps.
+bool has_steps(const Op& op) {
+  const auto* unary = std::get_if<UnaryOp>(&op);
+  return unary != nullptr &&
+         (unary->function.kind == UnaryKind::ceil || unary->function.kind == UnaryKind::floor);
+}
+
 bool quantizable(const Graph& graph, const Node& node, const Excluded& excluded) {
-  return graph.value(node.output).dtype == DType::float32 && !graph.value(node.output).early &&
-         computes(graph, node) && !excluded(node);
+  return !has_steps(node.op) && graph.value(node.output).dtype == DType::float32 &&
+         !graph.value(node.output).early && computes(graph, node) && !excluded(node);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "graph/passes/passes.hpp"
 
@@ -39,22 +39,40 @@ class Mover {
     std::vector<Node> nodes = std::move(graph_.nodes);
     graph_.nodes.clear();
     for (Node& node : nodes) move(std::move(node));
+    for (ValueId& output : graph_.outputs) {
+      const auto found = replaced_.find(output);
+      if (found == replaced_.end() || !may_be_called_otherwise(found->second)) continue;
+      graph_.value(found->second).name = graph_.value(output).name;
+      output = found->second;
+    }
     remove_dead_nodes(graph_);
     return count_;
   }
 
  private:
+  // Whether a value is nothing that the network's users know by its name.
+  bool may_be_called_otherwise(ValueId v) const {
+    return std::find(graph_.inputs.begin(), graph_.inputs.end(), v) == graph_.inputs.end() &&
+           std::find(graph_.outputs.begin(), graph_.outputs.end(), v) == graph_.outputs.end();
+  }
+
+  // Which input the node works on; others are constants, where it moves.
+  std::size_t worked_on(const Node& node) const {
+    const bool two = std::holds_alternative<Binary>(node.op) && graph_.value(node.inputs[0]).early;
+    return two ? 1 : 0;
+  }
+
   void move(Node node) {
     for (ValueId& v : node.inputs) v = current(v);
-    const auto found = node.inputs.empty() ? first_.end() : first_.find(node.inputs[0]);
+    const auto found = node.inputs.empty() ? first_.end() : first_.find(node.inputs[worked_on(node)]);
     if (const auto* transpose = std::get_if<Transpose>(&node.op)) {
-      // With one spatial dimension both are the same permutation.
+      // Of three dimensions, the same permutation does both.
       if (found != first_.end() && puts_channels_first(transpose->permutation)) {
-        // Readers come later in the order; they read the value itself from here on. An output of the network
-        // keeps its name, and with it this node.
+        // Readers come later in the order; they read the value itself from here on.
         replaced_[node.output] = found->second;
-        // What was made here goes by the name that it has in the file.
-        if (moved_.contains(found->second)) graph_.value(found->second).name = graph_.value(node.output).name;
+        // What was only between the two goes by the name behind them.
+        if (may_be_called_otherwise(found->second))
+          graph_.value(found->second).name = graph_.value(node.output).name;
         ++count_;
       } else if (puts_channels_last(transpose->permutation)) {
         first_[node.output] = node.inputs[0];
@@ -73,22 +91,26 @@ class Mover {
   // The node over `x`, its input with the channels first, and a Transpose behind it.
   bool rewrite(Node& node, ValueId x) {
     const std::optional<Shape> sizes = graph_.value(node.output).sizes;
+    const std::size_t at = worked_on(node);
+    const std::optional<Shape>& given = graph_.value(node.inputs[at]).sizes;
     if (!sizes || sizes->rank() < 3 || is_quantized(graph_.value(node.output).dtype)) return false;
+    // An operand with more dimensions would add some in front.
+    if (!given || given->rank() != sizes->rank()) return false;
     Node moved = node;
-    moved.inputs[0] = x;
+    moved.inputs[at] = x;
     if (auto* norm = std::get_if<LayerNorm>(&moved.op)) {
       if (norm->axis != -1 && norm->axis != sizes->rank() - 1) return false;
       norm->axis = 1;
     } else if (const auto* linear = std::get_if<Linear>(&moved.op)) {
+      if (sizes->rank() > 5) return false;
       become_convolution(moved, *linear, sizes->rank() - 2);
-    } else if (const bool scaled = scale_channels(moved, *sizes); !scaled) {
+    } else if (const bool scaled = scale_channels(moved, *sizes, 1 - at); !scaled) {
       if (!std::holds_alternative<UnaryOp>(moved.op) && !std::holds_alternative<Clip>(moved.op)) return false;
     }
     Value result = graph_.value(node.output);
     result.sizes = channels_first(*sizes);
     moved.output = graph_.add_value(std::move(result));
     first_[node.output] = moved.output;
-    moved_.insert(moved.output);
     std::vector<std::int64_t> permutation{0};
     for (std::int64_t d = 2; d < sizes->rank(); ++d) permutation.push_back(d);
     permutation.push_back(1);
@@ -115,19 +137,20 @@ class Mover {
     node.op = conv;
   }
 
-  // Add or Mul of a constant of one number per channel.
-  bool scale_channels(Node& node, const Shape& sizes) {
-    const auto* binary = std::get_if<Binary>(&node.op);
-    const auto* add = std::get_if<Add>(&node.op);
-    if (add == nullptr && (binary == nullptr || binary->kind != BinaryKind::mul)) return false;
-    const Value& constant = graph_.value(node.inputs[1]);
+  // Functions of two numbers of which input `other` is a constant: of one number, for all or per channel.
+  bool scale_channels(Node& node, const Shape& sizes, std::size_t other) {
+    if (!std::holds_alternative<Add>(node.op) && !std::holds_alternative<Binary>(node.op)) return false;
+    const Value& constant = graph_.value(node.inputs[other]);
     const std::int64_t channels = sizes[sizes.rank() - 1];
-    if (!constant.is_constant() || constant.dtype != DType::float32 ||
-        constant.constant.numel() != channels || constant.constant.size(-1) != channels)
-      return false;
+    if (!constant.is_constant() || constant.dtype != DType::float32) return false;
+    if (constant.constant.numel() == 1) {
+      node.inputs[other] = graph_.add_constant(constant.name, constant.constant.reshape({}));
+      return true;
+    }
+    if (constant.constant.numel() != channels || constant.constant.size(-1) != channels) return false;
     Shape column{channels};
     for (int d = 2; d < sizes.rank(); ++d) column.push_back(1);
-    node.inputs[1] = graph_.add_constant(constant.name, constant.constant.reshape(column));
+    node.inputs[other] = graph_.add_constant(constant.name, constant.constant.reshape(column));
     return true;
   }
 
@@ -135,7 +158,6 @@ class Mover {
   // The value with the channels first for one with the channels last.
   std::unordered_map<ValueId, ValueId> first_;
   std::unordered_map<ValueId, ValueId> replaced_;
-  std::unordered_set<ValueId> moved_;
   int count_ = 0;
 };
 

@@ -41,8 +41,8 @@ int recognize_functions(Graph& graph);
 int fold_scale(Graph& graph);
 
 /// A Transpose that puts the channels last moves behind what can as well work on channels first: functions of
-/// one number, LayerNorm over the channels, Linear (a convolution of one tap then). Meeting its inverse, both
-/// vanish.
+/// one number, or of two with a constant, LayerNorm over the channels, Linear (a convolution of one tap
+/// then). Meeting its inverse, both vanish.
 int move_transpose(Graph& graph);
 
 /// All of the above, in the order in which they help each other; for float graphs and for those with

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "graph/passes/passes.hpp"
 
@@ -23,9 +24,13 @@ constexpr std::array kCandidates{
 };
 // More nodes than the longest of them has.
 constexpr std::size_t kMostNodes = 10;
-// Where functions are tried, and how close they must be; no two candidates are this close to each other.
+// Where functions are tried, and how close they must be; no two candidates are this close to each other. Most
+// of them bend near 0; far away they must not be limited either.
 constexpr int kSamples = 97;
 constexpr double kReach = 9;
+constexpr std::array kFar{12.0, 20.0, 50.0, 80.0, 1e3, 1e5, 1e9, 1e20};
+// What is written as several nodes may overflow from here on where the function does not: log(1 + exp(x)).
+constexpr double kOverflows = 80;
 constexpr double kTolerance = 4e-6;
 
 // The number that a constant of one element holds.
@@ -70,6 +75,18 @@ class Group {
       const auto& readers = uses_.readers(result);
       return !uses_.is_output(result) && std::all_of(readers.begin(), readers.end(), [&](int r) {
         return nodes_.contains(static_cast<std::size_t>(r));
+      });
+    });
+  }
+
+  // Whether the result has the sizes of the root: constants may add dimensions.
+  bool keeps_sizes() const {
+    const auto& x = graph_.value(*root()).sizes;
+    return std::all_of(nodes_.begin(), nodes_.end(), [&](std::size_t n) {
+      const auto& inputs = graph_.nodes[n].inputs;
+      return std::all_of(inputs.begin(), inputs.end(), [&](ValueId v) {
+        const Value& value = graph_.value(v);
+        return !value.is_constant() || value.constant.dim() <= (x ? x->rank() : 0);
       });
     });
   }
@@ -142,22 +159,33 @@ class Group {
   std::set<ValueId> frontier_;
 };
 
-std::optional<Unary> recognize(const Group& group) {
-  std::array<double, kSamples> samples{};
+std::vector<float> sample_points() {
+  std::vector<float> points;
+  for (const double x : kFar) {
+    points.push_back(static_cast<float>(x));
+    points.push_back(static_cast<float>(-x));
+  }
   for (int i = 0; i < kSamples; ++i) {
-    samples.at(static_cast<std::size_t>(i)) = group(kReach * (2.0 * i / (kSamples - 1) - 1));
+    points.push_back(static_cast<float>(kReach * (2.0 * i / (kSamples - 1) - 1)));
   }
-  for (const Unary& candidate : kCandidates) {
-    bool same = true;
-    for (int i = 0; i < kSamples && same; ++i) {
-      const auto x = static_cast<float>(kReach * (2.0 * i / (kSamples - 1) - 1));
+  return points;
+}
+
+// Stops at the first number that rules out the last candidate, for most groups one of the first.
+std::optional<Unary> recognize(const Group& group) {
+  static const std::vector<float> points = sample_points();
+  std::vector<Unary> left(kCandidates.begin(), kCandidates.end());
+  for (const float x : points) {
+    const double actual = group(static_cast<double>(x));
+    if (std::abs(x) > static_cast<float>(kOverflows) && !std::isfinite(actual)) continue;
+    std::erase_if(left, [&](const Unary& candidate) {
       const auto expected = static_cast<double>(candidate(x));
-      same = std::abs(samples.at(static_cast<std::size_t>(i)) - expected) <=
-             kTolerance * (1 + std::abs(expected));
-    }
-    if (same) return candidate;
+      // NaN is near to nothing.
+      return !(std::abs(actual - expected) <= kTolerance * (1 + std::abs(expected)));
+    });
+    if (left.empty()) return std::nullopt;
   }
-  return std::nullopt;
+  return left.front();
 }
 
 }  // namespace
@@ -182,7 +210,7 @@ int recognize_functions(Graph& graph) {
     }
     Group group(graph, uses, i);
     while (group.grow()) {
-      if (!group.root() || !group.closed()) continue;
+      if (!group.root() || !group.closed() || !group.keeps_sizes()) continue;
       const std::optional<Unary> function = recognize(group);
       if (!function) continue;
       for (const std::size_t n : group.nodes()) gone[n] = n != i;
