@@ -66,15 +66,15 @@ class Model:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], producer_name="qconv tests")
         model.ir_version = 8
         model = onnx.shape_inference.infer_shapes(model)
-        for output in model.graph.output:  # the checker wants a shape
-            if not output.type.tensor_type.HasField("shape"):
-                output.type.tensor_type.shape.SetInParent()
         path = HERE / f"{self.name}.onnx"
         options = onnxruntime.SessionOptions()
         # The plain definition of every operator, without fused kernels.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         results = session.run(list(outputs), self.data)
+        for output, result in zip(model.graph.output, results):  # the checker wants a shape
+            if not output.type.tensor_type.HasField("shape"):
+                output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, result.shape))
         onnx.save(model, path)
         arrays = {f"in{i}": self.data[v.name] for i, v in enumerate(self.inputs)}
         arrays |= {f"out{i}": r for i, r in enumerate(results)}
@@ -284,6 +284,196 @@ def quantized() -> None:
     m.save(dq(m, y, 0.06, np.uint8(100)), step=0.06)
 
 
+# How exporters write functions of one number.
+def silu(m: Model, x: str) -> str:
+    return m.node("Mul", x, m.node("Sigmoid", x))
+
+
+def gelu(m: Model, x: str) -> str:
+    half = m.node("Mul", x, m.constant(np.float32(0.5)))
+    erf = m.node("Erf", m.node("Div", x, m.constant(np.float32(2**0.5))))
+    return m.node("Mul", half, m.node("Add", erf, m.constant(np.float32(1))))
+
+
+def gelu_tanh(m: Model, x: str) -> str:
+    cube = m.node("Mul", m.constant(np.float32(0.044715)), m.node("Pow", x, m.constant(np.float32(3))))
+    inner = m.node("Mul", m.node("Add", x, cube), m.constant(np.float32((2 / np.pi) ** 0.5)))
+    half = m.node("Mul", x, m.constant(np.float32(0.5)))
+    return m.node("Mul", half, m.node("Add", m.node("Tanh", inner), m.constant(np.float32(1))))
+
+
+def hard_swish(m: Model, x: str) -> str:
+    clip = m.node("Clip", m.node("Add", x, m.constant(np.float32(3))), m.constant(np.float32(0)), m.constant(np.float32(6)))
+    return m.node("Div", m.node("Mul", x, clip), m.constant(np.float32(6)))
+
+
+def functions() -> None:
+    image = 4 * floats(2, 3, 4, 5)
+    names = ["Abs", "Elu", "Erf", "Exp", "HardSigmoid", "LeakyRelu", "Neg", "Sigmoid", "Softplus", "Tanh"]
+    m = Model("unary", 18)  # each on its own
+    x = m.input(image, ["N", 3, "H", "W"])
+    m.save(*(m.node(op, x) for op in names), m.node("Mish", x), m.node("HardSwish", x))
+    m = Model("rounding")
+    x = m.input(image)
+    m.save(m.node("Ceil", x), m.node("Floor", x))
+    m = Model("unary_attributes")
+    x = m.input(image)
+    m.save(m.node("Elu", x, alpha=0.5), m.node("LeakyRelu", x, alpha=0.2), m.node("HardSigmoid", x, alpha=0.3, beta=0.4))
+    m = Model("unary_positive")
+    x = m.input(np.abs(image) + np.float32(0.1))
+    m.save(*(m.node(op, x) for op in ["Log", "Reciprocal", "Sqrt"]),
+           *(m.node("Pow", x, m.constant(np.float32(p))) for p in (2, 0.5, -1.5)))
+    m = Model("gelu_20", 20)
+    x = m.input(image)
+    m.save(m.node("Gelu", x), m.node("Gelu", x, approximate="tanh"))
+    m = Model("unary_patterns")
+    x = m.input(image)
+    m.save(silu(m, x), gelu(m, x), gelu_tanh(m, x), hard_swish(m, x))
+    m = Model("binary")
+    a, b = m.input(np.abs(image) + np.float32(0.5)), m.input(floats(2, 3, 1, 1))
+    m.save(*(m.node(op, a, b) for op in ["Mul", "Sub", "Pow", "Min", "Max"]), m.node("Div", b, a))
+    m = Model("binary_constants")
+    x = m.input(image, ["N", 3, "H", "W"])
+    y = m.node("Sub", m.constant(floats(3, 1, 1)), m.node("Mul", x, m.constant(floats(1, 3, 1, 1))))
+    z = m.node("Max", m.node("Div", y, m.constant(np.float32(3))), m.constant(floats(1, 1, 4, 5)))
+    m.save(z, m.node("Add", m.node("Mul", m.node("Add", x, m.constant(np.float32(2))), m.constant(np.float32(3))),
+                     m.constant(np.float32(-1))))
+    m = Model("prelu")
+    x = m.input(image)
+    m.save(m.node("PRelu", x, m.constant(floats(3, 1, 1))), m.node("PRelu", x, m.constant(floats(1))))
+    m = Model("rank_by_constant")  # a constant with more dimensions than what it is combined with
+    x = m.input(floats(4))
+    m.save(m.node("Mul", x, m.constant(np.full((1, 1, 1), 2, np.float32))),
+           m.node("Mul", m.node("Mul", x, m.node("Sigmoid", x)), m.constant(np.ones((1, 1), np.float32))),
+           m.node("Pow", x, m.constant(np.full((1, 1), 2, np.float32))))
+
+
+def reductions() -> None:
+    image = floats(2, 3, 4, 5)
+    for name, opset, axes, keep in [("reduce_mean_last", 13, [-1], 1), ("reduce_mean_18_channel", 18, [1], 0),
+                                    ("reduce_mean_all", 13, None, 0), ("reduce_mean_18_all", 18, None, 1)]:
+        m = Model(name, opset)
+        x = m.input(image)
+        if opset < 18:
+            m.save(m.node("ReduceMean", x, keepdims=keep, **(dict(axes=axes) if axes else {})))
+        else:
+            m.save(m.node("ReduceMean", x, *([m.constant(ints(axes))] if axes else []), keepdims=keep))
+    m = Model("layer_norm", 17)
+    x = m.input(image)
+    m.save(m.node("LayerNormalization", x, m.constant(floats(5)), m.constant(floats(5)), axis=-1, epsilon=1e-3),
+           m.node("LayerNormalization", x, m.constant(floats(5)), axis=3))
+    m = Model("instance_norm")
+    m.save(m.node("InstanceNormalization", m.input(image, ["N", 3, "H", "W"]), m.constant(floats(3)), m.constant(floats(3)),
+                  epsilon=1e-3))
+    m = Model("group_norm_18", 18)  # a scale per group
+    m.save(m.node("GroupNormalization", m.input(floats(2, 4, 3, 3)), m.constant(floats(2)), m.constant(floats(2)),
+                  num_groups=2, epsilon=1e-3))
+    m = Model("group_norm_21", 21)  # a scale per channel
+    m.save(m.node("GroupNormalization", m.input(floats(2, 4, 3, 3)), m.constant(floats(4)), m.constant(floats(4)), num_groups=2))
+    m = Model("mean_and_wrap", 19)  # ReduceMean in a model of a late opset
+    x = m.node("Pad", m.input(image), m.constant(ints([0, 0, 1, 1, 0, 0, 1, 1])), mode="wrap")
+    m.save(m.node("ReduceMean", x, m.constant(ints([1]))), m.node("Mish", x))
+
+
+def parts() -> None:
+    image = floats(2, 6, 5, 7)
+
+    def split(name: str, opset: int, x: np.ndarray, outputs: int, lengths: list | None, **attributes) -> None:
+        m = Model(name, opset)
+        inputs = [m.input(x)]
+        if lengths and opset >= 13:
+            inputs.append(m.constant(ints(lengths)))
+        elif lengths:
+            attributes["split"] = lengths
+        m.node("Split", *inputs, outputs=outputs, **attributes)
+        m.save(*m.nodes[-1].output)
+
+    split("split_11", 11, image, 2, [2, 4], axis=1)
+    split("split_13", 13, image, 3, [1, 2, 3], axis=1)
+    split("split_equal", 13, image, 3, None, axis=-3)
+    split("split_18", 18, image, 3, None, axis=3, num_outputs=3)  # 3, 3 and 1
+    m = Model("shuffle")  # ShuffleNet: halves, channels interleaved
+    x = m.input(image, ["N", 6, 5, 7])
+    m.node("Split", x, outputs=2, axis=1)
+    left, right = m.nodes[-1].output
+    x = m.node("Concat", left, m.node("Relu", right), axis=1)
+    x = m.node("Reshape", x, m.constant(ints([0, 2, 3, 5, 7])))
+    x = m.node("Transpose", x, perm=[0, 2, 1, 3, 4])
+    m.save(m.node("Reshape", x, m.constant(ints([0, 6, 5, 7]))))
+    m = Model("slice")
+    x = m.input(image, ["N", 6, "H", "W"])
+    first = m.node("Slice", x, m.constant(ints([0, 1])), m.constant(ints([9223372036854775807, -1])), m.constant(ints([2, 3])),
+                   m.constant(ints([2, 1])))
+    second = m.node("Slice", x, m.constant(ints([-1])), m.constant(ints([-100])), m.constant(ints([1])), m.constant(ints([-2])))
+    m.save(first, second, m.node("Slice", x, m.constant(ints([1])), m.constant(ints([3])), m.constant(ints([-3]))))
+    m = Model("gather")
+    x = m.input(image)
+    m.save(m.node("Gather", x, m.constant(ints(0)), axis=1), m.node("Gather", x, m.constant(ints([-1, 2, 2])), axis=3))
+    m = Model("expand")
+    m.save(m.node("Expand", m.input(floats(2, 3, 1, 1)), m.constant(ints([1, 4, 5]))))
+
+
+def blocks() -> None:
+    """Parts of today's networks, small."""
+    def conv(m: Model, x: str, out: int, inner: int, kernel: int = 1, **attributes) -> str:
+        return m.node("Conv", x, m.constant(floats(out, inner, kernel, kernel)), m.constant(floats(out)), **attributes)
+
+    m = Model("convnext", 17)
+    x = m.input(floats(1, 4, 6, 6), ["N", 4, "H", "W"])
+    y = conv(m, x, 4, 1, 3, group=4, pads=[1, 1, 1, 1])
+    y = m.node("LayerNormalization", m.node("Transpose", y, perm=[0, 2, 3, 1]), m.constant(floats(4)), m.constant(floats(4)),
+               axis=-1, epsilon=1e-6)
+    y = m.node("Add", m.node("MatMul", y, m.constant(floats(4, 8))), m.constant(floats(8)))
+    y = m.node("Add", m.constant(floats(4)), m.node("MatMul", gelu(m, y), m.constant(floats(8, 4))))
+    y = m.node("Transpose", m.node("Mul", m.constant(floats(4)), y), perm=[0, 3, 1, 2])
+    m.save(m.node("Add", x, y))
+    m = Model("convnext_1d", 17)
+    x = m.input(floats(2, 3, 6), ["N", 3, "L"])
+    y = m.node("LayerNormalization", m.node("Transpose", x, perm=[0, 2, 1]), m.constant(floats(3)), m.constant(floats(3)))
+    y = m.node("MatMul", y, m.constant(floats(3, 5)))
+    m.save(m.node("Transpose", m.node("Relu", y), perm=[0, 2, 1]))
+    m = Model("tokens", 17)  # Linear over three dimensions
+    x = m.input(floats(2, 3, 4), ["N", 3, 4])
+    y = m.node("LayerNormalization", x, m.constant(floats(4)), m.constant(floats(4)))
+    y = m.node("Add", m.node("MatMul", y, m.constant(floats(4, 6))), m.constant(floats(6)))
+    y = m.node("MatMul", m.node("Relu", y), m.constant(floats(6, 1)))
+    m.save(m.node("Add", y, m.constant(floats(1))), m.node("ReduceMean", x, axes=[1], keepdims=0))
+    m = Model("squeeze_excitation", 14)
+    x = m.input(floats(2, 4, 5, 5), ["N", 4, "H", "W"])
+    x = m.node("HardSwish", batch_norm(m, conv(m, x, 8, 4), 8))
+    gate = m.node("HardSigmoid", conv(m, m.node("Relu", conv(m, m.node("GlobalAveragePool", x), 2, 8)), 8, 2), alpha=1 / 6)
+    m.save(conv(m, m.node("Mul", gate, x), 3, 8))
+    m = Model("pre_activation")  # batch normalization and ReLU before the convolution
+    x = m.input(floats(1, 3, 5, 5), ["N", 3, "H", "W"])
+    m.save(conv(m, m.node("Relu", batch_norm(m, x, 3)), 2, 3))
+    m = Model("focus")  # YOLO: every second pixel, stacked
+    x = m.input(floats(1, 2, 6, 6))
+    def every(start: int, axis: int, of: str) -> str:
+        return m.node("Slice", of, m.constant(ints([start])), m.constant(ints([2**31 - 1])), m.constant(ints([axis])), m.constant(ints([2])))
+    pieces = [every(c, 3, every(r, 2, x)) for c in (0, 1) for r in (0, 1)]
+    m.save(silu(m, conv(m, m.node("Concat", *pieces, axis=1), 3, 8)))
+
+
+def quantized_functions() -> None:
+    def pair(m: Model, x: str, scale: float, zero: np.ndarray) -> str:
+        parameters = [m.constant(np.float32(scale)), m.constant(zero)]
+        return m.node("DequantizeLinear", m.node("QuantizeLinear", x, *parameters), *parameters)
+
+    for kind in (np.uint8, np.int8):
+        zero = kind(120 if kind is np.uint8 else -8)
+        m = Model(f"qdq_functions_{kind.__name__}", 17)
+        x = pair(m, m.input(3 * floats(1, 4, 5, 5)), 0.025, zero)
+        y = pair(m, silu(m, x), 0.02, zero)
+        y = pair(m, hard_swish(m, y), 0.02, zero)
+        gate = pair(m, m.node("Sigmoid", pair(m, m.node("GlobalAveragePool", y), 0.01, zero)), 1 / 256,
+                    kind(0 if kind is np.uint8 else -128))
+        y = pair(m, m.node("Mul", y, gate), 0.015, zero)
+        y = pair(m, batch_norm(m, y, 4), 0.03, zero)
+        y = pair(m, m.node("Sub", y, x), 0.04, zero)
+        y = m.node("Slice", y, m.constant(ints([1])), m.constant(ints([4])), m.constant(ints([1])))
+        m.save(pair(m, m.node("LeakyRelu", y, alpha=0.1), 0.04, zero), step=0.12)
+
+
 def normalized() -> None:
     m = Model("normalize")  # the input's colours are normalized inside the network
     x = m.input(floats(2, 3, 5, 6) + 1, ["N", 3, "H", "W"])
@@ -342,6 +532,11 @@ def main() -> None:
     quantized()
     normalized()
     from_torch()
+    functions()
+    reductions()
+    parts()
+    blocks()
+    quantized_functions()
     small_networks.write_all(HERE)
     print(f"{len(list(HERE.glob('*.onnx')))} models, {sum(f.stat().st_size for f in HERE.iterdir())} bytes")
 

@@ -1,6 +1,9 @@
 // Models that are wrong, by accident or on purpose: one-line errors, no crash, no large memory.
+#include <cmath>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -340,11 +343,321 @@ TEST_F(ExternalData, OnlyFromFilesInsideTheFolder) {
   EXPECT_THAT(load("../../../../../../../../dev/zero"), HasSubstr("inside the model's folder"));
 }
 
+// x of these sizes through one node; `more` adds to the model and names the other inputs.
+template <class More>
+ModelBuilder one_node(const std::string& op, const std::vector<std::int64_t>& sizes, const More& more,
+                      int opset = 17) {
+  ModelBuilder b(opset);
+  b.input("x", sizes);
+  std::vector<std::string> inputs{"x"};
+  for (const std::string& name : more(b)) inputs.push_back(name);
+  b.node(op, inputs, "y");
+  b.output("y");
+  return b;
+}
+
+onnx::NodeProto& node_of(ModelBuilder& b) { return *b.graph().mutable_node(0); }
+
+void real(onnx::NodeProto& n, const std::string& name, float value) {
+  onnx::AttributeProto& a = *n.add_attribute();
+  a.set_name(name);
+  a.set_type(onnx::AttributeProto::FLOAT);
+  a.set_f(value);
+}
+
+TEST(HostileOnnx, SplitsThatDoNotFit) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto with = [](const std::vector<std::int64_t>& lengths, std::int64_t size, int outputs) {
+    ModelBuilder b = one_node("Split", {1, size}, [&](ModelBuilder& m) {
+      if (lengths.empty()) return std::vector<std::string>{};
+      m.integers("lengths", lengths);
+      return std::vector<std::string>{"lengths"};
+    });
+    ModelBuilder::integer(node_of(b), "axis", 1);
+    node_of(b).clear_output();
+    for (int i = 0; i < outputs; ++i) node_of(b).add_output(i == 0 ? "y" : "y" + std::to_string(i));
+    return refusal(b);
+  };
+  EXPECT_EQ(with({2, 4}, 6, 2), "accepted");
+  EXPECT_EQ(with({}, 6, 4), "accepted");
+  EXPECT_EQ(with({0, 6}, 6, 2), "accepted");
+  EXPECT_EQ(with({}, 2, 5), "accepted");
+  EXPECT_THAT(with({-2, 8}, 6, 2), HasSubstr("parts that do not fit a size of 6"));
+  EXPECT_THAT(with({2, 5}, 6, 2), HasSubstr("parts that do not fit a size of 6"));
+  EXPECT_THAT(with({2, 3}, 6, 2), HasSubstr("the parts make 5 of 6"));
+  EXPECT_THAT(with({kMost, kMost}, 6, 2), HasSubstr("out of range"));
+  EXPECT_THAT(with({kMost, kMost}, -1, 2), HasSubstr("out of range"));
+  EXPECT_EQ(with({1 << 30, 1 << 30}, -1, 2), "accepted");
+  EXPECT_THAT(with({-1, 3}, -1, 2), HasSubstr("parts that do not fit"));
+  EXPECT_THAT(with({2, 2, 2}, 6, 2), HasSubstr("3 parts for 2 results"));
+  EXPECT_THAT(with({}, 6, 0), HasSubstr("the node has no outputs"));
+  EXPECT_THAT(with({}, -1, 2), HasSubstr("must be known"));
+  ModelBuilder axis = one_node("Split", {1, 6}, [](ModelBuilder&) { return std::vector<std::string>{}; });
+  ModelBuilder::integer(node_of(axis), "axis", 2);
+  EXPECT_THAT(refusal(axis), HasSubstr("axis 2 is out of range"));
+}
+
+// The sizes that a Slice of x (4, 5) gives, or why not.
+std::string sliced(const std::vector<std::int64_t>& starts, const std::vector<std::int64_t>& ends,
+                   const std::vector<std::int64_t>& axes, const std::vector<std::int64_t>& steps) {
+  const ModelBuilder b = one_node("Slice", {4, 5}, [&](ModelBuilder& m) {
+    m.integers("starts", starts);
+    m.integers("ends", ends);
+    m.integers("axes", axes);
+    m.integers("steps", steps);
+    return std::vector<std::string>{"starts", "ends", "axes", "steps"};
+  });
+  const std::string refused = refusal(b);
+  if (refused != "accepted") return refused;
+  return b.load().run(Tensor::zeros({4, 5}, float32)).sizes().to_string();
+}
+
+TEST(HostileOnnx, SlicesOfWhatIsComputed) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(sliced({0}, {kMost}, {1}, {2}), "(4, 3)");
+  EXPECT_EQ(sliced({kMost}, {kLeast}, {0}, {-1}), "(4, 5)");
+  EXPECT_EQ(sliced({-1}, {-100}, {-1}, {-3}), "(4, 2)");
+  EXPECT_EQ(sliced({kLeast}, {kMost}, {0}, {1}), "(4, 5)");
+  EXPECT_EQ(sliced({kMost}, {kMost}, {0}, {1}), "(0, 5)");
+  EXPECT_EQ(sliced({kLeast}, {kLeast}, {0}, {-1}), "(0, 5)");
+  EXPECT_EQ(sliced({3}, {1}, {0}, {1}), "(0, 5)");
+  EXPECT_EQ(sliced({1}, {4}, {0}, {(1LL << 31) - 1}), "(1, 5)");
+  EXPECT_THAT(sliced({0}, {1}, {0}, {0}), HasSubstr("a step of 0 is not possible"));
+  EXPECT_THAT(sliced({0}, {1}, {0}, {kLeast}), HasSubstr("is not possible"));
+  EXPECT_THAT(sliced({0}, {1}, {2}, {1}), HasSubstr("axis 2 is out of range"));
+  EXPECT_THAT(sliced({0}, {1}, {kLeast}, {1}), HasSubstr("out of range"));
+  EXPECT_THAT(sliced({0, 0}, {1}, {0}, {1}), HasSubstr("2 starts, 1 ends"));
+  EXPECT_THAT(sliced({0, 0, 0}, {1, 1, 1}, {0, 1, 2}, {1, 1, 1}), HasSubstr("out of range"));
+}
+
+TEST(HostileOnnx, GathersOutOfRange) {
+  const auto with = [](const std::vector<std::int64_t>& index, std::int64_t axis) {
+    ModelBuilder b = one_node("Gather", {3, 4}, [&](ModelBuilder& m) {
+      m.integers("index", index);
+      return std::vector<std::string>{"index"};
+    });
+    ModelBuilder::integer(node_of(b), "axis", axis);
+    return refusal(b);
+  };
+  EXPECT_EQ(with({0, -4, 3}, 1), "accepted");
+  EXPECT_EQ(with({}, 1), "accepted");
+  EXPECT_THAT(with({4}, 1), HasSubstr("index 4 is out of range for a size of 4"));
+  EXPECT_THAT(with({-5}, -1), HasSubstr("index -5 is out of range"));
+  EXPECT_THAT(with({std::numeric_limits<std::int64_t>::min()}, 0), HasSubstr("out of range"));
+  EXPECT_THAT(with({0}, 2), HasSubstr("axis 2 is out of range"));
+  // Known only when it runs.
+  ModelBuilder late = one_node("Gather", {-1, 4}, [&](ModelBuilder& m) {
+    m.integers("index", {2});
+    return std::vector<std::string>{"index"};
+  });
+  const Network network = late.load();
+  EXPECT_EQ(network.run(Tensor::zeros({3, 4}, float32)).sizes(), (Shape{1, 4}));
+  EXPECT_THROW(network.run(Tensor::zeros({2, 4}, float32)), ValueError);
+  ModelBuilder computed =
+      one_node("Gather", {3, 4}, [](ModelBuilder&) { return std::vector<std::string>{"x"}; });
+  EXPECT_THAT(refusal(computed), HasSubstr("the indices must be a constant"));
+}
+
+TEST(HostileOnnx, ExpandsToHugeSizes) {
+  const auto with = [](const std::vector<std::int64_t>& shape) {
+    return one_node("Expand", {1, 3}, [&](ModelBuilder& m) {
+      m.integers("shape", shape);
+      return std::vector<std::string>{"shape"};
+    });
+  };
+  EXPECT_THAT(refusal(with({1LL << 40, 3})), HasSubstr("too large"));
+  EXPECT_THAT(refusal(with({-1, 3})), HasSubstr("a size of -1 is not possible"));
+  EXPECT_THAT(refusal(with({2, 4})), HasSubstr("do not fit together"));
+  EXPECT_THAT(refusal(with(std::vector<std::int64_t>(9, 1))), HasSubstr("at most 8"));
+  EXPECT_EQ(refusal(with({1, 1})), "accepted");
+  for (const auto& shape : {std::vector<std::int64_t>{(1LL << 31) - 1, 3},
+                            {1 << 30, 1 << 30, 1, 3},
+                            {1 << 30, 1 << 30, 1 << 30, 3}}) {
+    const std::size_t largest = testing_io::largest_allocation([&] {
+      EXPECT_THROW(
+          {
+            const Network network = with(shape).load();
+            network.run(Tensor::zeros({1, 3}, float32));
+          },
+          Error);
+    });
+    EXPECT_LT(largest, kSmall);
+  }
+  ModelBuilder constant = small_conv();
+  constant.floats("one", {1}, 1);
+  constant.integers("shape", {1 << 20, 1 << 20});
+  constant.node("Expand", {"one", "shape"}, "big");
+  constant.output("big");
+  EXPECT_THAT(refusal(constant), HasSubstr("too large"));
+}
+
+TEST(HostileOnnx, MeansOverWrongAxes) {
+  for (const int opset : {13, 18}) {
+    const auto with = [&](const std::vector<std::int64_t>& axes) {
+      ModelBuilder b = one_node(
+          "ReduceMean", {2, 3, 4, 5},
+          [&](ModelBuilder& m) {
+            if (opset < 18) return std::vector<std::string>{};
+            m.integers("axes", axes);
+            return std::vector<std::string>{"axes"};
+          },
+          opset);
+      if (opset < 18) ModelBuilder::ints(node_of(b), "axes", axes);
+      return refusal(b);
+    };
+    EXPECT_EQ(with({0, -1}), "accepted");
+    EXPECT_EQ(with({}), "accepted");
+    EXPECT_THAT(with({1, 1}), HasSubstr("twice"));
+    EXPECT_THAT(with({1, -3}), HasSubstr("twice"));
+    EXPECT_THAT(with({2, 2}), HasSubstr("twice"));
+    EXPECT_THAT(with({4}), HasSubstr("axis 4 is out of range"));
+    EXPECT_THAT(with({-5}), HasSubstr("axis -5 is out of range"));
+    EXPECT_THAT(with({-8}), HasSubstr("axis -8 is out of range"));
+  }
+}
+
+TEST(HostileOnnx, NormalizationsThatDoNotFit) {
+  const auto norm = [](const std::string& op, std::int64_t scale, std::int64_t bias, int opset,
+                       std::int64_t groups = -1) {
+    ModelBuilder b = one_node(
+        op, {2, 4, 3, 6},
+        [&](ModelBuilder& m) {
+          m.floats("scale", {scale}, static_cast<std::size_t>(scale));
+          m.floats("bias", {bias}, static_cast<std::size_t>(bias));
+          return std::vector<std::string>{"scale", "bias"};
+        },
+        opset);
+    if (groups >= 0) ModelBuilder::integer(node_of(b), "num_groups", groups);
+    return b;
+  };
+  EXPECT_EQ(refusal(norm("LayerNormalization", 6, 6, 17)), "accepted");
+  EXPECT_THAT(refusal(norm("LayerNormalization", 5, 5, 17)), HasSubstr("a scale of 5 elements over axis"));
+  EXPECT_THAT(refusal(norm("LayerNormalization", 6, 5, 17)),
+              HasSubstr("scale and bias have different sizes"));
+  ModelBuilder axis = norm("LayerNormalization", 6, 6, 17);
+  ModelBuilder::integer(node_of(axis), "axis", 2);
+  EXPECT_THAT(refusal(axis), HasSubstr("normalization over the last dimension is supported"));
+  ModelBuilder more = norm("LayerNormalization", 6, 6, 17);
+  node_of(more).add_output("mean");
+  EXPECT_THAT(refusal(more), HasSubstr("its mean and deviation"));
+  for (const float epsilon : {-1.0F, std::nanf(""), HUGE_VALF}) {
+    ModelBuilder b = norm("LayerNormalization", 6, 6, 17);
+    real(node_of(b), "epsilon", epsilon);
+    EXPECT_THAT(refusal(b), HasSubstr("epsilon"));
+  }
+  EXPECT_EQ(refusal(norm("InstanceNormalization", 4, 4, 17)), "accepted");
+  EXPECT_THAT(refusal(norm("InstanceNormalization", 3, 3, 17)),
+              HasSubstr("expected an input (N, 3, spatial...)"));
+  EXPECT_THAT(refusal(norm("InstanceNormalization", 4, 3, 17)), HasSubstr("different sizes"));
+  EXPECT_EQ(refusal(norm("GroupNormalization", 2, 2, 18, 2)), "accepted");
+  EXPECT_EQ(refusal(norm("GroupNormalization", 4, 4, 21, 2)), "accepted");
+  EXPECT_THAT(refusal(norm("GroupNormalization", 4, 4, 21, 0)), HasSubstr("0 groups"));
+  EXPECT_THAT(refusal(norm("GroupNormalization", 4, 4, 21)), HasSubstr("0 groups"));
+  EXPECT_THAT(refusal(norm("GroupNormalization", 4, 4, 21, 3)), HasSubstr("3 groups"));
+  EXPECT_THAT(refusal(norm("GroupNormalization", 4, 4, 18, 2)), HasSubstr("2 groups"));
+  EXPECT_THAT(refusal(norm("GroupNormalization", 3, 3, 18, 3)), HasSubstr("3 groups"));
+  EXPECT_THAT(refusal(norm("GroupNormalization", 1, 1, 21, 1)), HasSubstr("1 groups"));
+  EXPECT_THAT(refusal(norm("GroupNormalization", 8, 8, 21, 2)), HasSubstr("2 groups"));
+}
+
+TEST(HostileOnnx, FunctionsWithWrongParameters) {
+  const auto slope = [](const std::vector<std::int64_t>& sizes) {
+    return refusal(one_node("PRelu", {2, 3, 4, 4}, [&](ModelBuilder& m) {
+      std::size_t count = 1;
+      for (const std::int64_t s : sizes) count *= static_cast<std::size_t>(s);
+      m.floats("slope", sizes, count);
+      return std::vector<std::string>{"slope"};
+    }));
+  };
+  EXPECT_EQ(slope({3, 1, 1}), "accepted");
+  EXPECT_EQ(slope({1}), "accepted");
+  EXPECT_EQ(slope({}), "accepted");
+  EXPECT_THAT(slope({2, 1, 1}), HasSubstr("a slope of sizes (2, 1, 1)"));
+  EXPECT_THAT(slope({5, 1, 1, 1, 1}), HasSubstr("a slope of sizes"));
+  EXPECT_THAT(slope({1, 1, 1, 1, 1}), HasSubstr("a slope of sizes"));
+  EXPECT_THAT(slope({0}), HasSubstr("a slope of sizes"));
+  for (const float value : {std::nanf(""), HUGE_VALF}) {
+    ModelBuilder pow = one_node("Pow", {2, 3}, [&](ModelBuilder& m) {
+      m.tensor("exponent", {}, onnx::TensorProto::FLOAT).add_float_data(value);
+      return std::vector<std::string>{"exponent"};
+    });
+    EXPECT_THAT(refusal(pow), HasSubstr("an exponent of"));
+    for (const std::string op : {"Elu", "LeakyRelu", "HardSigmoid"}) {
+      ModelBuilder b = one_node(op, {2, 3}, [](ModelBuilder&) { return std::vector<std::string>{}; });
+      real(node_of(b), "alpha", value);
+      EXPECT_THAT(refusal(b), HasSubstr("must be finite")) << op;
+    }
+  }
+  ModelBuilder gelu = one_node(
+      "Gelu", {2, 3}, [](ModelBuilder&) { return std::vector<std::string>{}; }, 20);
+  ModelBuilder::text(node_of(gelu), "approximate", "quick");
+  EXPECT_THAT(refusal(gelu), HasSubstr("approximate 'quick' is not known"));
+  for (const std::string op : {"Max", "Min", "Mul", "Pow"}) {
+    ModelBuilder three = one_node(op, {2, 3}, [](ModelBuilder&) {
+      return std::vector<std::string>{"x", "x"};
+    });
+    EXPECT_THAT(refusal(three), HasSubstr("expected two inputs, got 3")) << op;
+    ModelBuilder one = one_node(op, {2, 3}, [](ModelBuilder&) { return std::vector<std::string>{}; });
+    EXPECT_NE(refusal(one), "accepted") << op;
+    ModelBuilder integers = one_node(op, {2, 3}, [](ModelBuilder& m) {
+      m.integers("i", {1, 2, 3});
+      return std::vector<std::string>{"i"};
+    });
+    EXPECT_THAT(refusal(integers), HasSubstr("operands of dtype float32 and int64")) << op;
+  }
+}
+
+// What passes do must not grow faster than the network.
+TEST(HostileOnnx, LongChainsLoadInTime) {
+  const auto seconds = [](const std::string& kind, int length) {
+    ModelBuilder b(17);
+    b.input("x", {1, 2, 2, 2});
+    b.tensor("two", {}, onnx::TensorProto::FLOAT).add_float_data(1.0F);
+    b.floats("channels", {1, 2, 1, 1}, 2);
+    b.floats("w", {2, 2, 1, 1}, 4);
+    b.node("Conv", {"x", "w"}, "v0");
+    for (int i = 0; i < length; ++i) {
+      const std::string from = "v" + std::to_string(i);
+      const std::string to = "v" + std::to_string(i + 1);
+      if (kind == "Sigmoid" || kind == "Relu" || kind == "Exp") {
+        b.node(kind, {from}, to);
+      } else if (kind == "Swish") {
+        b.node("Sigmoid", {from}, to + "s");
+        b.node("Mul", {from, to + "s"}, to);
+      } else if (kind == "Square") {
+        b.node("Mul", {from, from}, to);
+      } else if (kind == "Shared") {
+        b.node("Add", {from, "v0"}, to);
+      } else if (kind == "Transpose") {
+        ModelBuilder::ints(b.node("Transpose", {from}, to), "perm", {0, 2, 3, 1});
+      } else if (kind == "Norm") {
+        b.node("Mul", {from, "channels"}, to);
+      } else {
+        b.node(kind, {from, "two"}, to);
+      }
+    }
+    b.output("v" + std::to_string(length));
+    const std::string bytes = b.bytes();
+    const std::clock_t start = std::clock();
+    Network::from_onnx(std::as_bytes(std::span(bytes)), "chain");
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  };
+  for (const char* kind :
+       {"Sigmoid", "Relu", "Exp", "Swish", "Square", "Shared", "Transpose", "Norm", "Mul", "Add", "Max"}) {
+    const double few = seconds(kind, 1000);
+    const double many = seconds(kind, 10000);
+    EXPECT_LT(many, 30 * few + 0.1) << kind << ": 1000 nodes take " << few << " s, 10000 nodes " << many
+                                    << " s";
+  }
+}
+
 // Damaged copies of good models: an Error or a network, never anything else.
 TEST(HostileOnnx, DamagedModels) {
   const fs::path models = fs::path(QCONV_TEST_DATA) / "graph" / "models";
   for (const char* name :
-       {"qdq_conv_uint8", "torch_opset11", "unet", "pad_arithmetic", "conv_transpose2d_same"}) {
+       {"qdq_conv_uint8", "torch_opset11", "unet", "pad_arithmetic", "conv_transpose2d_same", "convnext",
+        "shuffle", "group_norm_21", "unary_patterns"}) {
     std::ifstream stream(models / (std::string(name) + ".onnx"), std::ios::binary);
     const std::string good((std::istreambuf_iterator<char>(stream)), {});
     std::uint32_t state = 99;
