@@ -119,10 +119,9 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
   std::map<ValueId, graph::ActivationParams> params = calibration.params();
   narrow_ranges(graph, params);
   Graph quantized = graph;
-  insert_qdq(quantized, params, excluded,
-             [&](const Node& node, const Tensor& weight, int axis) {
-               return quantize_one_weight(node, weight, axis, settings.per_channel(node));
-             });
+  insert_qdq(quantized, params, excluded, [&](const Node& node, const Tensor& weight, int axis) {
+    return quantize_one_weight(node, weight, axis, settings.per_channel(node));
+  });
   lower_qdq(quantized);
   NetworkOptions prepared = network.options();
   if (!options.engine.empty()) prepared.engine = options.engine;

@@ -76,8 +76,8 @@ struct ActivationParams {
 using Excluded = std::function<bool(const Node&)>;
 /// The activations of a fused float graph that quantization needs the ranges of.
 std::vector<ValueId> activations_to_observe(const Graph& graph, const Excluded& excluded);
-/// Parameters of values that only functions with flat ends read (hard-swish below -3, sigmoid beyond 8, ...) are
-/// chosen anew for where the functions change: finer steps at no cost.
+/// Parameters of values that only functions with flat ends read (hard-swish below -3, sigmoid beyond 8, ...)
+/// are chosen anew for where the functions change: finer steps at no cost.
 int narrow_ranges(const Graph& graph, std::map<ValueId, ActivationParams>& activations);
 /// A weight of a Conv or Linear node, quantized to qint8; `axis` is that of its output channels.
 using QuantizeWeight = std::function<Tensor(const Node& node, const Tensor& weight, int axis)>;
