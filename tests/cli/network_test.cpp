@@ -128,7 +128,11 @@ TEST(Network, RunWritesWhatTheNetworkGives) {
   const ProgramResult profile =
       run_program({"run", int8_digits(), kTest, "--profile", "--repeat", "2", "--json"});
   ASSERT_EQ(profile.code, 0) << profile.err;
-  EXPECT_GE(json::parse(profile.out)["profile"].size(), 11U);
+  const json answer = json::parse(profile.out);
+  EXPECT_GE(answer["profile"].size(), 11U);
+  EXPECT_GT(answer["load_seconds"], 0);
+  EXPECT_GT(answer["first_seconds"], 0);
+  EXPECT_LE(answer["min_seconds"], answer["seconds"]);
 }
 
 TEST(Network, RunTurnsImagesIntoImages) {
