@@ -16,6 +16,7 @@ import models
 BATCH = {0: "batch"}
 IMAGE = {0: "batch", 2: "height", 3: "width"}
 SEQUENCE = {0: "batch", 2: "length"}
+FILM = {0: "batch", 2: "frames"}
 VOLUME = {0: "batch", 2: "depth", 3: "height", 4: "width"}
 
 
@@ -45,7 +46,7 @@ def segmenter(make: Callable[..., nn.Module], axes: dict[int, str] = BATCH) -> E
 
 
 def film(make: Callable[..., nn.Module]) -> Entry:
-    return Entry(partial(make, weights=None), (3, 8, 112, 112))
+    return Entry(partial(make, weights=None), (3, 8, 112, 112), axes=FILM)
 
 
 def ssdlite() -> nn.Module:
