@@ -60,7 +60,7 @@ void settle_padding(ConvGeometry& g, AutoPad& auto_pad, std::vector<std::int64_t
   }
 }
 
-std::optional<Shape> sizes_of(const OnnxNode& node, ValueId id) { return node.graph().value(id).sizes; }
+std::optional<Shape> image_sizes(const OnnxNode& node, ValueId id) { return node.graph().value(id).sizes; }
 
 void check_vector(const OnnxNode& node, int input, std::string_view what, std::int64_t expected) {
   const Tensor& t = node.constant(input, what);
@@ -73,7 +73,7 @@ void build_conv(const OnnxNode& node, bool transposed) {
   const Tensor& weight = node.constant(1, "weight");
   check(weight.dtype() == DType::float32, "the weight must be float32, got {}", weight.to_string());
   const ValueId x = node.input(0);
-  graph::Conv conv = read_conv(node, weight, transposed, sizes_of(node, x));
+  graph::Conv conv = read_conv(node, weight, transposed, image_sizes(node, x));
   if (node.has_input(2)) check_vector(node, 2, "bias", conv.geometry.out_channels);
   node.result(std::move(conv), {x, node.input(1), node.optional_input(2), kNoValue});
 }
@@ -92,7 +92,7 @@ graph::Pool read_pool(const OnnxNode& node, graph::PoolKind kind) {
   check(node.integer("storage_order", 0) == 0, "storage_order 1 is not supported");
   g.validate("window");
   std::vector<std::int64_t> none;
-  settle_padding(g, pool.auto_pad, none, sizes_of(node, node.input(0)));
+  settle_padding(g, pool.auto_pad, none, image_sizes(node, node.input(0)));
   return pool;
 }
 
@@ -203,7 +203,7 @@ void global_average_pool(const OnnxNode& node) { node.result(graph::GlobalAverag
 
 void reduce_mean(const OnnxNode& node) {
   const ValueId x = node.input(0);
-  const std::optional<Shape> sizes = sizes_of(node, x);
+  const std::optional<Shape> sizes = image_sizes(node, x);
   check(sizes.has_value(), "the rank of the input is not known");
   std::vector<std::int64_t> axes =
       node.has_input(1) ? node.constant_integers(1, "axes") : node.integers("axes");
