@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <qconv/export.hpp>
@@ -14,8 +15,12 @@
 namespace qconv {
 
 /// The next batch of calibration data, one tensor per input of the network, or nothing at the end. Only one
-/// batch is in memory at a time.
+/// batch is in memory at a time. After the end it starts over, for what needs the data more than once
+/// (QuantizeOptions says what does); a source that cannot is a ValueError there.
 using BatchSource = std::function<std::optional<std::vector<Tensor>>()>;
+
+/// How weights become integers: each on its own, or all of an output channel together (docs/quantization.md).
+enum class Rounding { nearest, adaptive };
 
 /// What to do differently with some of the layers: those whose name and operator both fit. In patterns *
 /// stands for any characters and ? for any one of them. An input of the network is a layer of its name with
@@ -49,6 +54,22 @@ struct QuantizeOptions {
   /// What to do differently for some layers. Of several that fit, the last one counts, for each setting on
   /// its own. Throws for a rule that fits no layer, or that sets an observer where nothing is observed.
   std::vector<QuantizeRule> rules = {};
+  /// Makes the channels of consecutive layers equally wide first, without changing what they compute: for
+  /// networks whose layers have channels of very different ranges.
+  bool equalize = false;
+  /// Lets equalization turn a ReLU6 between two layers into a ReLU, which changes the function where a value
+  /// was above 6.
+  bool equalize_clips = false;
+  /// Adds to each bias what makes the mean of each channel over the calibration data that of the float
+  /// network. Needs the data as many times as the network has layers in a row, and once more.
+  bool correct_bias = false;
+  /// `adaptive` needs the data up to three times, and more for networks with very wide layers.
+  Rounding rounding = Rounding::nearest;
+  /// Told about layers that deserve a look: channels without weights or that are never active, scales and
+  /// sums that would leave their range. The first argument names the layer.
+  std::function<void(const std::string& layer, const std::string& text)> note = {};
+  /// Called while a step other than calibration goes on.
+  std::function<void(std::string_view step, std::size_t done, std::size_t total)> on_step = {};
   /// For the quantized network, as in NetworkOptions; empty for the float network's.
   std::string engine = {};
   /// Called after each batch with the number of batches so far.

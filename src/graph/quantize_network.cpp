@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <map>
 
-#include <qconv/qconfig.hpp>
 #include <qconv/quantize_network.hpp>
-#include <qconv/quantize_weight.hpp>
 
 #include "graph/passes/passes.hpp"
 #include "graph/quantize_rules.hpp"
+#include "graph/quantizer.hpp"
+#include "graph/repair/weight_layout.hpp"
 #include "support/check.hpp"
 
 namespace qconv {
@@ -75,38 +75,43 @@ class Calibration {
   std::map<std::string, ValueId, std::less<>> by_layer_;
 };
 
-Tensor quantize_one_weight(const Node& node, const Tensor& weight, int axis, bool per_channel) {
-  const auto observer =
-      per_channel ? default_per_channel_weight_observer(axis)() : default_weight_observer()();
-  observer->observe(weight);
-  try {
-    return quantize_weight(weight, *observer);
-  } catch (const Error& e) {
-    throw ValueError(fmt::format("quantize: the weight of '{}': {}", node.name, e.what()));
-  }
+// The largest result of each channel of a layer with a ReLU.
+void watch(const std::vector<Node>& nodes, const LayerResult& result,
+           std::map<std::string, std::vector<float>, std::less<>>& largest) {
+  const auto node =
+      std::find_if(nodes.begin(), nodes.end(), [&](const Node& n) { return n.name == result.name; });
+  if (node == nodes.end() || !has_weight(*node) || graph::limits_of(*node).lo != 0) return;
+  const Tensor x =
+      std::holds_alternative<graph::Conv>(node->op) ? result.output.transpose(1, -1) : result.output;
+  const std::vector<float> values = x.to_vector<float>();
+  std::vector<float>& of = largest[node->name];
+  of.resize(static_cast<std::size_t>(x.size(-1)));
+  for (std::size_t i = 0; i < values.size(); ++i) of[i % of.size()] = std::max(of[i % of.size()], values[i]);
 }
 
 BatchSource source_of(std::span<const Tensor> batches) {
   return [batches, next = std::size_t{0}]() mutable -> std::optional<std::vector<Tensor>> {
-    if (next == batches.size()) return std::nullopt;
+    if (next == batches.size()) {
+      next = 0;
+      return std::nullopt;
+    }
     return std::vector<Tensor>{batches[next++]};
   };
 }
 
 }  // namespace
 
-Network quantize(const Network& network, const BatchSource& batches, const QuantizeOptions& options) {
+graph::Calibrated graph::calibrate(const Network& network, const BatchSource& batches,
+                                   const QuantizeOptions& options, const std::vector<ValueId>& values,
+                                   const LayerSettings& settings, bool watch_channels) {
   const Graph& graph = network.graph();
-  const LayerSettings settings(graph, options);
-  const graph::Excluded excluded = [&](const Node& node) { return settings.excluded(node); };
-  const std::vector<ValueId> values = activations_to_observe(graph, excluded);
-  check(!values.empty() || !network.quantized(), "quantize: the network '{}' computes with integers already",
-        graph.name);
-  check(!values.empty(), "quantize: no layer of the network '{}' can be quantized", graph.name);
   Calibration calibration(graph, values, settings);
-
+  Calibrated calibrated;
   RunOptions run;
-  run.tap = [&](const LayerResult& r) { calibration.observe_layer(r.name, r.output); };
+  run.tap = [&](const LayerResult& r) {
+    calibration.observe_layer(r.name, r.output);
+    if (watch_channels) watch(graph.nodes, r, calibrated.largest);
+  };
   std::size_t count = 0;
   while (const std::optional<std::vector<Tensor>> batch = batches()) {
     calibration.observe_inputs(graph, *batch);
@@ -115,17 +120,12 @@ Network quantize(const Network& network, const BatchSource& batches, const Quant
     if (options.progress) options.progress(count);
   }
   check(count > 0, "quantize: there is no calibration data");
+  calibrated.activations = calibration.params();
+  return calibrated;
+}
 
-  std::map<ValueId, graph::ActivationParams> params = calibration.params();
-  narrow_ranges(graph, params);
-  Graph quantized = graph;
-  insert_qdq(quantized, params, excluded, [&](const Node& node, const Tensor& weight, int axis) {
-    return quantize_one_weight(node, weight, axis, settings.per_channel(node));
-  });
-  lower_qdq(quantized);
-  NetworkOptions prepared = network.options();
-  if (!options.engine.empty()) prepared.engine = options.engine;
-  return Network(std::move(quantized), prepared);
+Network quantize(const Network& network, const BatchSource& batches, const QuantizeOptions& options) {
+  return graph::Quantizer(network, batches, options).build();
 }
 
 Network quantize(const Network& network, std::span<const Tensor> batches, const QuantizeOptions& options) {

@@ -29,24 +29,25 @@ bool has_steps(const Op& op) {
          (unary->function.kind == UnaryKind::ceil || unary->function.kind == UnaryKind::floor);
 }
 
+}  // namespace
+
 bool quantizable(const Graph& graph, const Node& node, const Excluded& excluded) {
   return !has_steps(node.op) && graph.value(node.output).dtype == DType::float32 &&
          !graph.value(node.output).early && computes(graph, node) && !excluded(node);
 }
 
-}  // namespace
+ValueId moved_from(const Graph& graph, const Uses& uses, ValueId v, const Excluded& excluded) {
+  for (int p = uses.producer(v); p >= 0; p = uses.producer(v)) {
+    const Node& node = graph.nodes[static_cast<std::size_t>(p)];
+    if (!keeps_qparams(node.op) || excluded(node)) break;
+    v = node.inputs[0];
+  }
+  return v;
+}
 
 std::vector<ValueId> activations_to_observe(const Graph& graph, const Excluded& excluded) {
   const Uses uses(graph);
-  // Behind operations that only move elements, the value they move is the one to quantize.
-  const auto root = [&](ValueId v) {
-    for (int p = uses.producer(v); p >= 0; p = uses.producer(v)) {
-      const Node& node = graph.nodes[static_cast<std::size_t>(p)];
-      if (!keeps_qparams(node.op) || excluded(node)) break;
-      v = node.inputs[0];
-    }
-    return v;
-  };
+  const auto root = [&](ValueId v) { return moved_from(graph, uses, v, excluded); };
   std::set<ValueId> wanted;
   for (const Node& node : graph.nodes) {
     if (!quantizable(graph, node, excluded)) continue;

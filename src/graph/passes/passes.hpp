@@ -74,6 +74,10 @@ struct ActivationParams {
 };
 /// Nodes to leave in float.
 using Excluded = std::function<bool(const Node&)>;
+/// Whether quantization makes the node compute with integers.
+bool quantizable(const Graph& graph, const Node& node, const Excluded& excluded);
+/// Behind operations that only move elements, the value that they move: the one to quantize.
+ValueId moved_from(const Graph& graph, const Uses& uses, ValueId v, const Excluded& excluded);
 /// The activations of a fused float graph that quantization needs the ranges of.
 std::vector<ValueId> activations_to_observe(const Graph& graph, const Excluded& excluded);
 /// Parameters of values that only functions with flat ends read (hard-swish below -3, sigmoid beyond 8, ...)
