@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include <qconv/export.hpp>
 #include <qconv/network.hpp>
 #include <qconv/observers.hpp>
+#include <qconv/state_dict.hpp>
 
 namespace qconv {
 
@@ -87,6 +89,43 @@ QCONV_API Network quantize(const Network& network, const BatchSource& batches, c
 /// The same for a network of one input.
 QCONV_API Network quantize(const Network& network, std::span<const Tensor> batches,
                            const QuantizeOptions& = {});
+
+/// What quantize() does, in pieces, for calibration in several processes or on several machines: each makes
+/// one of the same network and options and observes its share of the data. Their states travel as any bytes
+/// do, and one process merges them all.
+///
+///     Calibration share(network, options);  // each
+///     share.observe(batches);
+///     send(encode_safetensors(share.state_dict()));
+///
+///     Calibration all(network, options);  // one
+///     for (const auto& bytes : received) all.merge_state(decode_safetensors(bytes));  // in a fixed order
+///     Network quantized = all.quantize();
+///
+/// docs/calibration.md says for which observers the network is the one that a single process makes.
+class QCONV_API Calibration {
+ public:
+  /// Throws ValueError when nothing can be quantized, or when the options name something that is not there.
+  explicit Calibration(const Network& network, const QuantizeOptions& = {});
+  ~Calibration();
+  Calibration(Calibration&&) noexcept;
+  Calibration& operator=(Calibration&&) noexcept;
+
+  /// Runs the float network over the batches; there may be none. Throws ValueError when a layer saw NaN
+  /// (naming it).
+  void observe(const BatchSource& batches);
+  /// What the observers saw: their states, each entry after the number of the activation ("3.min_val").
+  StateDict state_dict() const;
+  /// Adds the state of a calibration of the same network with the same options. Throws ValueError
+  /// when it is of another one; then nothing has changed.
+  void merge_state(const StateDict& state);
+  /// The network for all that was seen. Throws ValueError when a layer saw no data (naming it).
+  Network quantize() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 /// How far a layer of one network is from the layer of the same name in another.
 struct LayerDifference {

@@ -3,7 +3,6 @@
 
 #include <qconv/quantize_network.hpp>
 
-#include "graph/passes/passes.hpp"
 #include "graph/quantize_rules.hpp"
 #include "graph/quantizer.hpp"
 #include "graph/repair/weight_layout.hpp"
@@ -17,9 +16,9 @@ using graph::Node;
 using graph::ValueId;
 
 // The observers of the activations, found by value and by the layer that makes the value.
-class Calibration {
+class Observations {
  public:
-  Calibration(const Graph& graph, const std::vector<ValueId>& values, const LayerSettings& settings) {
+  Observations(const Graph& graph, const std::vector<ValueId>& values, const LayerSettings& settings) {
     std::vector<std::unique_ptr<Observer>> observers = settings.observers(values);
     const graph::Uses uses(graph);
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -57,11 +56,42 @@ class Calibration {
     return all;
   }
 
+  // Numbers, not names, stand in front: names may be no UTF-8, or begin like each other.
+  StateDict state_dict() const {
+    StateDict all;
+    std::size_t number = 0;
+    for (const auto& [id, entry] : entries_) {
+      for (const auto& [key, tensor] : entry.observer->state_dict(prefix_of(number))) all.set(key, tensor);
+      ++number;
+    }
+    return all;
+  }
+
+  // Merges into copies, so that a state which does not fit changes nothing.
+  void merge_state(const StateDict& state) {
+    check(state.size() == state_dict().size(),
+          "quantize: a state of {} entries is of another calibration, this one has {}", state.size(),
+          state_dict().size());
+    std::vector<std::unique_ptr<Observer>> merged;
+    for (const auto& [id, entry] : entries_) {
+      merged.push_back(entry.observer->clone());
+      try {
+        merged.back()->merge_state(state, prefix_of(merged.size() - 1));
+      } catch (const Error& e) {
+        throw ValueError(fmt::format("quantize: the state of '{}': {}", entry.layer, e.what()));
+      }
+    }
+    std::size_t number = 0;
+    for (auto& [id, entry] : entries_) entry.observer = std::move(merged[number++]);
+  }
+
  private:
   struct Entry {
     std::unique_ptr<Observer> observer;
     std::string layer;
   };
+
+  static std::string prefix_of(std::size_t number) { return fmt::format("{}.", number); }
 
   static void observe(Entry& entry, const Tensor& values) {
     try {
@@ -101,27 +131,75 @@ BatchSource source_of(std::span<const Tensor> batches) {
 
 }  // namespace
 
-graph::Calibrated graph::calibrate(const Network& network, const BatchSource& batches,
-                                   const QuantizeOptions& options, const std::vector<ValueId>& values,
-                                   const LayerSettings& settings, bool watch_channels) {
+namespace {
+
+// Runs the network over the data and shows it to the observers; `largest` may be null. Returns the number of
+// batches.
+std::size_t observe(const Network& network, const BatchSource& batches, const QuantizeOptions& options,
+                    Observations& observations,
+                    std::map<std::string, std::vector<float>, std::less<>>* largest) {
   const Graph& graph = network.graph();
-  Calibration calibration(graph, values, settings);
-  Calibrated calibrated;
   RunOptions run;
   run.tap = [&](const LayerResult& r) {
-    calibration.observe_layer(r.name, r.output);
-    if (watch_channels) watch(graph.nodes, r, calibrated.largest);
+    observations.observe_layer(r.name, r.output);
+    if (largest != nullptr) watch(graph.nodes, r, *largest);
   };
   std::size_t count = 0;
   while (const std::optional<std::vector<Tensor>> batch = batches()) {
-    calibration.observe_inputs(graph, *batch);
+    observations.observe_inputs(graph, *batch);
     network.run(*batch, run);
     ++count;
     if (options.progress) options.progress(count);
   }
+  return count;
+}
+
+}  // namespace
+
+graph::Calibrated graph::calibrate(const Network& network, const BatchSource& batches,
+                                   const QuantizeOptions& options, const std::vector<ValueId>& values,
+                                   const LayerSettings& settings, bool watch_channels) {
+  Observations observations(network.graph(), values, settings);
+  Calibrated calibrated;
+  const std::size_t count =
+      observe(network, batches, options, observations, watch_channels ? &calibrated.largest : nullptr);
   check(count > 0, "quantize: there is no calibration data");
-  calibrated.activations = calibration.params();
+  calibrated.activations = observations.params();
   return calibrated;
+}
+
+struct Calibration::Impl {
+  Impl(const Network& float_network, const QuantizeOptions& given)
+      : options(given),
+        network(graph::equalized(float_network, options)),
+        settings(network.graph(), options),
+        observations(network.graph(), graph::watched_values(network, settings), settings) {
+    check(!options.correct_bias && options.rounding == Rounding::nearest,
+          "Calibration: bias correction and adaptive rounding need the data itself; use quantize()");
+  }
+
+  const QuantizeOptions options;
+  const Network network;
+  const LayerSettings settings;
+  Observations observations;
+};
+
+Calibration::Calibration(const Network& network, const QuantizeOptions& options)
+    : impl_(std::make_unique<Impl>(network, options)) {}
+Calibration::~Calibration() = default;
+Calibration::Calibration(Calibration&&) noexcept = default;
+Calibration& Calibration::operator=(Calibration&&) noexcept = default;
+
+void Calibration::observe(const BatchSource& batches) {
+  qconv::observe(impl_->network, batches, impl_->options, impl_->observations, nullptr);
+}
+
+StateDict Calibration::state_dict() const { return impl_->observations.state_dict(); }
+
+void Calibration::merge_state(const StateDict& state) { impl_->observations.merge_state(state); }
+
+Network Calibration::quantize() const {
+  return graph::Quantizer(impl_->network, {impl_->observations.params(), {}}, impl_->options).build();
 }
 
 Network quantize(const Network& network, const BatchSource& batches, const QuantizeOptions& options) {

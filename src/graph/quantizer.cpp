@@ -52,6 +52,8 @@ double accumulator_bound(const Tensor& quantized, const WeightLayout& layout) {
   return sums.empty() ? 0 : 255 * *std::max_element(sums.begin(), sums.end());
 }
 
+}  // namespace
+
 Network equalized(const Network& network, const QuantizeOptions& options) {
   if (!options.equalize) return network;
   Graph graph = network.graph();
@@ -64,31 +66,48 @@ Network equalized(const Network& network, const QuantizeOptions& options) {
   return {std::move(graph), network.options()};
 }
 
-}  // namespace
+std::vector<ValueId> watched_values(const Network& network, const LayerSettings& settings) {
+  const Graph& graph = network.graph();
+  std::vector<ValueId> values =
+      activations_to_observe(graph, [&](const Node& node) { return settings.excluded(node); });
+  check(!values.empty() || !network.quantized(), "quantize: the network '{}' computes with integers already",
+        graph.name);
+  check(!values.empty(), "quantize: no layer of the network '{}' can be quantized", graph.name);
+  return values;
+}
 
 Quantizer::Quantizer(const Network& network, const BatchSource& batches, const QuantizeOptions& options,
                      bool finer)
     : network_(equalized(network, options)),
-      batches_(batches),
+      batches_(&batches),
       options_(options),
-      settings_(network_.graph(), options) {
+      settings_(network_.graph(), options),
+      calibrated_(calibrate(network_, batches, options, watched_values(network_, settings_), settings_,
+                            static_cast<bool>(options.note))) {
+  prepare(finer);
+}
+
+Quantizer::Quantizer(const Network& network, Calibrated calibrated, const QuantizeOptions& options)
+    : network_(network),
+      batches_(nullptr),
+      options_(options),
+      settings_(network_.graph(), options),
+      calibrated_(std::move(calibrated)) {
+  prepare(false);
+}
+
+void Quantizer::prepare(bool finer) {
   const Graph& graph = network_.graph();
-  const Excluded left_out = [this](const Node& node) { return excluded(node); };
-  const std::vector<ValueId> values = activations_to_observe(graph, left_out);
-  check(!values.empty() || !network.quantized(), "quantize: the network '{}' computes with integers already",
-        graph.name);
-  check(!values.empty(), "quantize: no layer of the network '{}' can be quantized", graph.name);
-  calibrated_ = calibrate(network_, batches, options, values, settings_, static_cast<bool>(options.note));
   narrow_ranges(graph, calibrated_.activations);
   quantize_weights(finer);
-  if (options.rounding == Rounding::adaptive) {
-    round_adaptively(weights_, network_, batches, options);
-    if (finer) round_adaptively(finer_weights_, network_, batches, options);
+  if (options_.rounding == Rounding::adaptive) {
+    round_adaptively(weights_, network_, *batches_, options_);
+    if (finer) round_adaptively(finer_weights_, network_, *batches_, options_);
   }
   for (const Node& node : graph.nodes) {
-    if (quantizable(graph, node, left_out)) layers_.push_back(&node);
+    if (quantizable(graph, node, [this](const Node& n) { return excluded(n); })) layers_.push_back(&node);
   }
-  if (options.note) note_channels();
+  if (options_.note) note_channels();
 }
 
 bool Quantizer::excluded(const Node& node) const {
@@ -211,7 +230,7 @@ Network Quantizer::build(const Precisions& precisions) const {
     const bool finer = precision_of(node) == Precision::per_channel && !settings_.per_channel(node);
     return finer ? finer_weights_.find(node.name)->second : weights_.find(node.name)->second;
   });
-  if (options_.correct_bias) correct_biases(graph, network_, batches_, options_);
+  if (options_.correct_bias) correct_biases(graph, network_, *batches_, options_);
   lower_qdq(graph);
   NetworkOptions prepared = network_.options();
   if (!options_.engine.empty()) prepared.engine = options_.engine;

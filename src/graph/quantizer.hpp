@@ -26,6 +26,11 @@ struct Calibrated {
 Calibrated calibrate(const Network& network, const BatchSource& batches, const QuantizeOptions& options,
                      const std::vector<ValueId>& values, const LayerSettings& settings, bool watch_channels);
 
+/// The network itself, or what equalization makes of it where the options ask for that.
+Network equalized(const Network& network, const QuantizeOptions& options);
+/// The activations that calibration watches. Throws ValueError when nothing can be quantized.
+std::vector<ValueId> watched_values(const Network& network, const LayerSettings& settings);
+
 /// How a layer of a quantized network computes.
 enum class Precision { as_asked, per_channel, real };
 /// Layers that differ from what the options ask, by name.
@@ -39,6 +44,10 @@ class Quantizer {
   Quantizer(const Network& network, const BatchSource& batches, const QuantizeOptions& options,
             bool finer = false);
 
+  /// The same of a network that was equalized and calibrated already, where the options need the data no
+  /// more.
+  Quantizer(const Network& network, Calibrated calibrated, const QuantizeOptions& options);
+
   /// The float network that is quantized: the one given, or what equalization made of it.
   const Network& network() const noexcept { return network_; }
   /// The layers that are quantized unless a Precision says otherwise, in the order in which they run.
@@ -47,6 +56,7 @@ class Quantizer {
   Network build(const Precisions& precisions = {}) const;
 
  private:
+  void prepare(bool finer);
   bool excluded(const Node& node) const;
   void note(const std::string& layer, std::string text) const;
   void quantize_weights(bool finer);
@@ -54,7 +64,7 @@ class Quantizer {
   void note_channels() const;
 
   Network network_;
-  const BatchSource& batches_;
+  const BatchSource* batches_;  // null when there are none
   const QuantizeOptions& options_;
   LayerSettings settings_;
   Calibrated calibrated_;

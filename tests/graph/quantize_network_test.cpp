@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -248,6 +249,75 @@ TEST_F(Digits, RulesThatCannotBeMeantAreExplained) {
               HasSubstr("rules[1]: it sets an observer, but the layers that it fits"));
   EXPECT_THAT(message({.activation = with_args<MinMaxObserver>(ObserverOptions{.dtype = qint32})}),
               HasSubstr("activations are quantized to quint8 or qint8"));
+}
+
+// Samples `first` to `last` one by one.
+BatchSource samples(const Tensor& images, std::int64_t first, std::int64_t last) {
+  return [=, next = first]() mutable -> std::optional<std::vector<Tensor>> {
+    if (next == last) return std::nullopt;
+    return std::vector<Tensor>{images.narrow(0, next++, 1)};
+  };
+}
+
+TEST_F(Digits, SharesMergeToTheNetworkOfOneProcess) {
+  const Tensor images = array(kExamples / "digits" / "calibration.npz", "images");
+  const ObserverFactory factories[] = {
+      with_args<MinMaxObserver>(ObserverOptions{}), with_args<PercentileObserver>(ObserverOptions{}),
+      with_args<EntropyObserver>(ObserverOptions{}), with_args<MSEObserver>(ObserverOptions{})};
+  for (const ObserverFactory& factory : factories) {
+    SCOPED_TRACE(factory()->name());
+    const QuantizeOptions options{.activation = factory};
+    Calibration all(*network_, options);
+    for (const auto& [first, last] :
+         {std::pair{0, 5}, {5, 5}, {5, 6}, {6, 40}}) {  // one of them sees nothing
+      Calibration share(*network_, options);
+      share.observe(samples(images, first, last));
+      all.merge_state(decode_safetensors(encode_safetensors(share.state_dict())));
+    }
+    EXPECT_EQ(all.quantize().to_onnx(), quantize(*network_, samples(images, 0, 40), options).to_onnx());
+  }
+}
+
+TEST_F(Digits, SharesOfHistogramsKeepRangeAndTotal) {
+  const Tensor images = array(kExamples / "digits" / "calibration.npz", "images");
+  Calibration all(*network_);
+  Calibration mine(*network_);
+  Calibration other(*network_);
+  all.observe(samples(images, 0, 40));
+  mine.observe(samples(images, 0, 20));
+  other.observe(samples(images, 20, 40));
+  mine.merge_state(other.state_dict());
+  const StateDict merged = mine.state_dict();
+  for (const auto& [key, expected] : all.state_dict()) {
+    const auto a = expected.to_vector<float>();
+    const auto b = merged.find(key)->to_vector<float>();
+    if (key.ends_with("histogram")) {
+      const double total = std::accumulate(a.begin(), a.end(), 0.0);
+      EXPECT_NEAR(std::accumulate(b.begin(), b.end(), 0.0), total, 1e-6 * total) << key;
+    } else {
+      EXPECT_EQ(a, b) << key;
+    }
+  }
+}
+
+TEST_F(Digits, StatesOfOtherCalibrationsAreRefused) {
+  const Tensor images = array(kExamples / "digits" / "calibration.npz", "images");
+  Calibration minmax(*network_, {.activation = with_args<MinMaxObserver>(ObserverOptions{})});
+  const auto complaint_about = [&](const StateDict& state) -> std::string {
+    try {
+      minmax.merge_state(state);
+    } catch (const ValueError& e) {
+      return e.what();
+    }
+    return {};
+  };
+  EXPECT_THAT(complaint_about(Calibration(*network_).state_dict()), HasSubstr("of another calibration"));
+  EXPECT_THAT(complaint_about({}), HasSubstr("a state of 0 entries"));
+  StateDict renamed = minmax.state_dict();
+  renamed.erase("0.max_val");
+  renamed.set("0.maximum", Tensor::scalar(1));
+  EXPECT_THAT(complaint_about(renamed), HasSubstr("the state of 'input': MinMaxObserver: "));
+  EXPECT_THROW(minmax.quantize(), ValueError);
 }
 
 TEST_F(Digits, SignedActivationsAndOneScalePerWeight) {
