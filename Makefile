@@ -12,18 +12,18 @@ demo: ## install what is needed, build, and quantize and run two real networks
 	@scripts/demo
 
 test: ## install what is needed, build, and run every test
-	@scripts/install-deps
+	@scripts/install-deps --mpi
 	@scripts/python-env
 	@cmake --workflow --preset dev
 
 stress: ## compare 100,000 random convolutions with the reference, on every instruction set, for minutes
-	@scripts/install-deps
+	@scripts/install-deps --mpi
 	@scripts/python-env
 	@cmake --preset dev
 	@cmake --build --preset dev --target stress
 
 parity: ## compare 30,000 random cases with PyTorch's results, byte by byte (QCONV_PYTHON: a Python that has torch)
-	@scripts/install-deps
+	@scripts/install-deps --mpi
 	@scripts/python-env
 	@cmake --preset dev
 	@cmake --build --preset dev --target _qconv
@@ -50,7 +50,7 @@ wheel: ## build the Python package's wheel, in build/packages
 	@ls build/packages/*.whl
 
 lint: ## check style, and run the static checkers
-	@scripts/install-deps --lint
+	@scripts/install-deps --lint --mpi
 	@scripts/lint
 
 format: ## rewrite the C++ sources in the project's style

@@ -138,6 +138,13 @@ Dataset::Dataset(const std::filesystem::path& path, Preprocessing preprocessing,
   indices_ = spread(rows_.defined() ? static_cast<std::size_t>(rows_.size(0)) : images_.size(), limit);
 }
 
+Dataset Dataset::part(std::size_t first, std::size_t count) const {
+  Dataset part = *this;
+  part.indices_.clear();
+  for (std::size_t i = first; i < indices_.size(); i += count) part.indices_.push_back(indices_[i]);
+  return part;
+}
+
 Tensor Dataset::sample(std::size_t i, std::int64_t channels) const {
   const std::size_t index = indices_.at(i);
   if (rows_.defined()) return preprocessing_.apply(rows_.narrow(0, static_cast<std::int64_t>(index), 1));

@@ -38,6 +38,10 @@ class Dataset {
   Dataset(const std::filesystem::path& path, Preprocessing preprocessing, const std::string& array = {},
           std::size_t limit = 0);
 
+  /// Every `count`th sample, from sample `first` on: the data in `count` parts that differ by a sample at
+  /// most and share what was read. A part may be empty.
+  Dataset part(std::size_t first, std::size_t count) const;
+
   std::size_t size() const { return indices_.size(); }
   /// Sample `i` as float32 of sizes (1, C, ...). A grey image becomes three equal channels where `channels`
   /// (what the network takes; 0 when not known) is 3. Images are read when they are asked for.

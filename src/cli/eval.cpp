@@ -75,14 +75,43 @@ void add_sample(Score& score, const Tensor& scores, std::int64_t label, const st
   score.top5 += std::find(best.begin(), best.end(), label) != best.end() ? 1 : 0;
 }
 
+// What a rank sends to the root: for each network its counts, and the times.
+StateDict state_of(const std::vector<Score>& scores) {
+  StateDict state;
+  for (std::size_t n = 0; n < scores.size(); ++n) {
+    const Score& s = scores[n];
+    const std::vector<std::int64_t> counts{static_cast<std::int64_t>(s.samples), s.classes,
+                                           static_cast<std::int64_t>(s.top1),
+                                           static_cast<std::int64_t>(s.top5)};
+    state.set(fmt::format("{}.counts", n), Tensor::from_data(counts, {4}));
+    state.set(fmt::format("{}.seconds", n),
+              Tensor::from_data(s.seconds, {static_cast<std::int64_t>(s.seconds.size())}));
+  }
+  return state;
+}
+
+void add_scores(std::vector<Score>& scores, const StateDict& state) {
+  for (std::size_t n = 0; n < scores.size(); ++n) {
+    Score& s = scores[n];
+    const auto counts = state.find(fmt::format("{}.counts", n))->to_vector<std::int64_t>();
+    s.samples += static_cast<std::size_t>(counts[0]);
+    s.classes = std::max(s.classes, counts[1]);
+    s.top1 += static_cast<std::size_t>(counts[2]);
+    s.top5 += static_cast<std::size_t>(counts[3]);
+    const auto seconds = state.find(fmt::format("{}.seconds", n))->to_vector<double>();
+    s.seconds.insert(s.seconds.end(), seconds.begin(), seconds.end());
+  }
+}
+
 std::vector<Score> classify(const Options& options, const std::vector<Network>& networks) {
   // All labels are read, those of the samples are used.
   const std::size_t total = Dataset(options.data, options.preprocessing, options.array).size();
-  const Dataset data(options.data, options.preprocessing, options.array, options.samples);
+  const Dataset data = share_of({options.data, options.preprocessing, options.array, options.samples});
   const std::vector<std::int64_t> labels = read_labels(options, total);
   std::vector<Score> scores(networks.size());
-  Progress progress("evaluating", data.size());
+  Progress progress("evaluating", data.size(), ranks().root());
   for (std::size_t i = 0; i < data.size(); ++i) {
+    ranks().check_others();
     const Tensor sample = data.sample(i, channels_of(networks[0].inputs()[0]));
     for (std::size_t n = 0; n < networks.size(); ++n) {
       Tensor result;
@@ -92,7 +121,9 @@ std::vector<Score> classify(const Options& options, const std::vector<Network>& 
     }
     progress.step();
   }
-  return scores;
+  std::vector<Score> all(networks.size());
+  ranks().gather(state_of(scores), [&](const StateDict& state) { add_scores(all, state); });
+  return all;
 }
 
 std::vector<Score> compare_images(const Options& options, const std::vector<Network>& networks) {
@@ -173,12 +204,14 @@ int run(const Options& options) {
     throw UsageError("give either --data TEST.npz, or --input IMAGE and --target IMAGE");
   }
   options.runtime.apply();
+  if (images && !ranks().root()) return kOk;  // one image is one rank's work
   std::vector<Network> networks;
   for (const std::string& file : options.networks) {
     networks.push_back(load_network(file));
     only_input(networks.back(), file);
   }
   std::vector<Score> scores = images ? compare_images(options, networks) : classify(options, networks);
+  if (!ranks().root()) return kOk;
   for (std::size_t n = 0; n < networks.size(); ++n) {
     scores[n].file = options.networks[n];
     scores[n].quantized = networks[n].quantized();
@@ -218,7 +251,8 @@ Action add_eval(CLI::App& app) {
       "Times are medians of single samples; speed-up and size are against the first network.\n\n"
       "Examples:\n"
       "  qconv eval digits.onnx digits.int8.onnx --data examples/digits/test.npz\n"
-      "  qconv eval photo.int8.onnx --input low.png --target high.png --threads 1");
+      "  qconv eval photo.int8.onnx --input low.png --target high.png --threads 1\n"
+      "  mpirun -n 4 qconv eval model.onnx model.int8.onnx --data test.npz --threads 1");
   return [options] { return run(*options); };
 }
 

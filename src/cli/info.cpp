@@ -72,8 +72,10 @@ Json processor() {
 }
 
 Json features() {
-  return {
-      {"onnx", QCONV_CLI_ONNX != 0}, {"images", QCONV_CLI_IMAGES != 0}, {"onednn", QCONV_CLI_ONEDNN != 0}};
+  return {{"onnx", QCONV_CLI_ONNX != 0},
+          {"images", QCONV_CLI_IMAGES != 0},
+          {"onednn", QCONV_CLI_ONEDNN != 0},
+          {"mpi", QCONV_CLI_MPI != 0}};
 }
 
 Json collect() {

@@ -15,6 +15,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "cli/ranks.hpp"
 
 namespace qconv::cli {
 namespace {
@@ -41,8 +42,15 @@ void open_standard_streams() {
   }
 }
 
+// What ranks other than the root print goes nowhere.
+void silence() {
+  const int nowhere = open("/dev/null", O_WRONLY);
+  dup2(nowhere, STDOUT_FILENO);
+  close(nowhere);
+}
+
 // Prints "qconv VERB: MESSAGE" as one line, whatever the message holds.
-int fail(int code, std::string_view verb, std::string_view message) {
+void fail(std::string_view verb, std::string_view message) {
   std::string line =
       verb.empty() ? fmt::format("qconv: {}", message) : fmt::format("qconv {}: {}", verb, message);
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
@@ -51,7 +59,6 @@ int fail(int code, std::string_view verb, std::string_view message) {
   line += '\n';
   std::fflush(stdout);
   std::fputs(line.c_str(), stderr);
-  return code;
 }
 
 std::string verb_names() {
@@ -91,25 +98,37 @@ int dispatch(int argc, char** argv) {
   return code;
 }
 
-int run(int argc, char** argv) {
-  const std::string_view verb = verb_of(argc, argv);
+// The verbs that share their work among ranks.
+bool takes_ranks(std::string_view verb) { return verb == "quantize" || verb == "eval"; }
+
+Outcome attempt(int argc, char** argv, std::string_view verb) {
   const std::string help = verb.empty() ? "'qconv --help'" : fmt::format("'qconv {} --help'", verb);
-  if (argc < 2)
-    return fail(kUsage, "", fmt::format("no verb given; there are {} (see {})", verb_names(), help));
+  if (argc < 2) return {kUsage, fmt::format("no verb given; there are {} (see {})", verb_names(), help)};
   if (verb.empty() && argv[1][0] != '-') {
-    return fail(kUsage, "", fmt::format("no verb '{}'; there are {} (see {})", argv[1], verb_names(), help));
+    return {kUsage, fmt::format("no verb '{}'; there are {} (see {})", argv[1], verb_names(), help)};
   }
   try {
-    return dispatch(argc, argv);
+    if (takes_ranks(verb)) join_ranks();
+    if (!ranks().root()) silence();
+    return {dispatch(argc, argv), {}};
   } catch (const CLI::ParseError& error) {
-    return fail(kUsage, verb, fmt::format("{} (see {})", error.what(), help));
+    return {kUsage, fmt::format("{} (see {})", error.what(), help)};
   } catch (const UsageError& error) {
-    return fail(kUsage, verb, fmt::format("{} (see {})", error.what(), help));
+    return {kUsage, fmt::format("{} (see {})", error.what(), help)};
   } catch (const std::bad_alloc&) {
-    return fail(kFailed, verb, "out of memory");
+    return {kFailed, "out of memory"};
   } catch (const std::exception& error) {
-    return fail(kFailed, verb, error.what());
+    return {kFailed, error.what()};
   }
+}
+
+int run(int argc, char** argv) {
+  const std::string_view verb = verb_of(argc, argv);
+  const Outcome mine = attempt(argc, argv, verb);  // which may join other ranks: ranks() comes after it
+  const Outcome outcome = ranks().settle(mine);
+  if (outcome.code != kOk && ranks().root()) fail(verb, outcome.message);
+  ranks().leave();
+  return outcome.code;
 }
 
 }  // namespace

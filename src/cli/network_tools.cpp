@@ -41,10 +41,15 @@ std::int64_t channels_of(const ValueInfo& input) {
 
 BatchSource batches_of(const Dataset& data, std::int64_t channels, Progress& progress) {
   return [&data, channels, &progress, next = std::size_t{0}]() mutable -> std::optional<std::vector<Tensor>> {
+    ranks().check_others();
     progress.set(next);
     if (next == data.size()) return std::nullopt;
     return std::vector<Tensor>{data.sample(next++, channels)};
   };
+}
+
+Dataset share_of(const Dataset& data) {
+  return data.part(static_cast<std::size_t>(ranks().rank()), static_cast<std::size_t>(ranks().size()));
 }
 
 Shape parse_sizes(const std::string& text, const std::string& option) {

@@ -11,6 +11,7 @@
 #include "cli/dataset.hpp"
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
+#include "cli/ranks.hpp"
 
 namespace qconv::cli {
 
@@ -36,6 +37,9 @@ std::int64_t channels_of(const ValueInfo& input);
 /// The samples one after the other as batches of a network whose input has so many channels, counted by
 /// `progress`. Both must outlive the source.
 BatchSource batches_of(const Dataset& data, std::int64_t channels, Progress& progress);
+
+/// This rank's samples: every size()th, so that all ranks get as many of each kind where data is sorted.
+Dataset share_of(const Dataset& data);
 
 /// "1x3x224x224" as a Shape. Throws UsageError in the name of `option`.
 Shape parse_sizes(const std::string& text, const std::string& option);

@@ -19,8 +19,10 @@ bool draws_on_terminal() {
 
 }  // namespace
 
-Progress::Progress(std::string what, std::size_t total)
-    : what_(std::move(what)), total_(std::max<std::size_t>(total, 1)), terminal_(draws_on_terminal()) {
+Progress::Progress(std::string what, std::size_t total, bool shown)
+    : what_(std::move(what)),
+      total_(std::max<std::size_t>(total, 1)),
+      terminal_(shown && draws_on_terminal()) {
   draw();
 }
 

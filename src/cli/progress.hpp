@@ -13,7 +13,8 @@ namespace qconv::cli {
 /// Shows nothing when standard error is not a terminal. Disappears when it is destroyed.
 class Progress {
  public:
-  Progress(std::string what, std::size_t total);
+  /// With `shown` false it shows nothing: of several processes one draws.
+  Progress(std::string what, std::size_t total, bool shown = true);
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

@@ -47,11 +47,17 @@ QuantizeOptions choices_of(const Options& options) {
   return choices;
 }
 
-Network quantize_with(const Options& options, const QuantizeOptions& choices, const Network& network,
+// On the root, what all ranks saw; on the others, nothing.
+Calibration calibrate(const Options& options, const QuantizeOptions& choices, const Network& network,
                       const Dataset& data) {
   const std::int64_t channels = channels_of(only_input(network, options.network));
-  Progress progress("calibrating", data.size());
-  return quantize(network, batches_of(data, channels, progress), choices);
+  const Dataset samples = share_of(data);
+  Calibration share(network, choices);
+  Progress progress("calibrating", samples.size(), ranks().root());
+  share.observe(batches_of(samples, channels, progress));
+  Calibration all(network, choices);
+  ranks().gather(share.state_dict(), [&](const StateDict& state) { all.merge_state(state); });
+  return all;
 }
 
 /// What happened, for people and for programs.
@@ -79,9 +85,10 @@ Summary summarize(const Options& options, const Network& quantized, std::size_t 
 }
 
 void print_summary(const Options& options, const Summary& s) {
-  write_out("{}: {} of {} layers in int8, calibrated on {} {} in {}\n", options.output,
+  const std::string where = ranks().size() == 1 ? "" : fmt::format(" on {} ranks", ranks().size());
+  write_out("{}: {} of {} layers in int8, calibrated on {} {}{} in {}\n", options.output,
             s.layers - s.float_layers.size(), s.layers, s.samples, s.samples == 1 ? "sample" : "samples",
-            human_time(s.seconds));
+            where, human_time(s.seconds));
   for (const std::string& layer : s.float_layers) write_out("float: {}\n", layer);
   const auto before = static_cast<double>(s.bytes_before);
   const auto after = static_cast<double>(s.bytes_after);
@@ -94,6 +101,7 @@ Json to_json(const Options& options, const Summary& s) {
           {"quantized_layers", s.layers - s.float_layers.size()},
           {"float_layers", s.float_layers},
           {"samples", s.samples},
+          {"ranks", ranks().size()},
           {"bytes_before", s.bytes_before},
           {"bytes_after", s.bytes_after},
           {"seconds", s.seconds}};
@@ -118,14 +126,17 @@ int run(const Options& options) {
   if (kind_of(options.output) != FileKind::onnx) {
     throw UsageError(fmt::format("-o {}: expected a name that ends in .onnx", options.output));
   }
-  if (!options.report.empty()) require_report_folder(options.report);
+  if (!options.report.empty() && ranks().root()) require_report_folder(options.report);
   options.runtime.apply();
   const QuantizeOptions choices = choices_of(options);
-  require_folder_for(options.output);
+  if (ranks().root()) require_folder_for(options.output);
   const Network network = load_network(options.network);
   const Dataset data(options.calibration, options.preprocessing, options.array, options.samples);
-  const double seconds =
-      seconds_of([&] { quantize_with(options, choices, network, data).save(options.output); });
+  const double seconds = seconds_of([&] {
+    const Calibration calibration = calibrate(options, choices, network, data);
+    if (ranks().root()) calibration.quantize().save(options.output);
+  });
+  if (!ranks().root()) return kOk;
   // Read back from the file: what is told is what others will find in it.
   const Network quantized = Network::load(options.output);
   const Summary summary = summarize(options, quantized, data.size(), seconds);
@@ -187,7 +198,8 @@ Action add_quantize(CLI::App& app) {
       "  qconv quantize model.onnx --calibrate photos/ --observer percentile --percentile 99.9 \\\n"
       "      --config rules.json -o model.int8.onnx\n"
       "  qconv quantize model.onnx --calibrate photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n"
-      "      --exclude /classify/Gemm -o model.int8.onnx");
+      "      --exclude /classify/Gemm -o model.int8.onnx\n"
+      "  mpirun -n 4 qconv quantize model.onnx --calibrate photos/ -o model.int8.onnx");
   return [options] { return run(*options); };
 }
 

@@ -28,13 +28,22 @@ void redirect(const std::string& out, const std::string& err, Stdout where) {
 
 }  // namespace
 
+const std::string kQconv = QCONV_CLI_PATH;
+
 ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where,
+                          const std::vector<Variable>& environment) {
+  std::vector<std::string> words{QCONV_CLI_PATH};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return run_command(words, where, environment);
+}
+
+ProgramResult run_command(const std::vector<std::string>& words, Stdout where,
                           const std::vector<Variable>& environment) {
   const ScratchFolder scratch;
   const std::string out = scratch.file("out");
   const std::string err = scratch.file("err");
-  std::vector<const char*> argv{QCONV_CLI_PATH};
-  for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+  std::vector<const char*> argv;
+  for (const std::string& word : words) argv.push_back(word.c_str());
   argv.push_back(nullptr);
   const pid_t child = fork();
   if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
@@ -42,7 +51,7 @@ ProgramResult run_program(const std::vector<std::string>& arguments, Stdout wher
     redirect(out, err, where);
     for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
     setenv("QCONV_NUM_THREADS", "1", 0);  // tests run side by side; --threads still decides
-    execv(QCONV_CLI_PATH, const_cast<char* const*>(argv.data()));
+    execvp(argv[0], const_cast<char* const*>(argv.data()));
     _exit(127);
   }
   int status = 0;

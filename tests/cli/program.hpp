@@ -24,6 +24,12 @@ using Variable = std::pair<std::string, std::string>;
 ProgramResult run_program(const std::vector<std::string>& arguments, Stdout where = Stdout::captured,
                           const std::vector<Variable>& environment = {});
 
+/// The same for any command, found along PATH; its first word is the program. kQconv stands for the built
+/// one.
+ProgramResult run_command(const std::vector<std::string>& words, Stdout where = Stdout::captured,
+                          const std::vector<Variable>& environment = {});
+extern const std::string kQconv;
+
 /// An empty folder that is removed with the object.
 class ScratchFolder {
  public:
