@@ -74,8 +74,10 @@ ValueId OnnxReader::emit(Node node, const std::string& result_name, DType dtype,
   check<FileError>(early || !only_for_sizes(node.op),
                    "{} is supported on sizes and constants only, not on what the network computes",
                    op_name(node.op));
-  check<FileError>(early || (!only_for_reals(node.op) || (result.dtype == DType::float32 && !integers)),
-                   "{} computes with float32, got {}", op_name(node.op), to_string(result.dtype));
+  const bool arithmetic_on_sizes = early && std::holds_alternative<graph::Binary>(node.op);
+  check<FileError>(
+      !only_for_reals(node.op) || arithmetic_on_sizes || (result.dtype == DType::float32 && !integers),
+      "{} computes with float32, got {}", op_name(node.op), to_string(result.dtype));
   if (early) {
     const Tensor known = evaluate(node, facts, budget_);
     if (known.defined()) return graph_.add_constant(result_name, known);

@@ -589,6 +589,10 @@ TEST(HostileOnnx, FunctionsWithWrongParameters) {
       EXPECT_THAT(refusal(b), HasSubstr("must be finite")) << op;
     }
   }
+  // Sizes are integers, also where they are known only when it runs.
+  ModelBuilder sizes = one_node("Shape", {-1, 3}, [](ModelBuilder&) { return std::vector<std::string>{}; });
+  sizes.node("Erf", {"y"}, "z");
+  EXPECT_THAT(refusal(sizes), HasSubstr("Erf computes with float32, got int64"));
   ModelBuilder gelu = one_node(
       "Gelu", {2, 3}, [](ModelBuilder&) { return std::vector<std::string>{}; }, 20);
   ModelBuilder::text(node_of(gelu), "approximate", "quick");
