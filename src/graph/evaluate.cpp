@@ -275,7 +275,9 @@ struct Evaluate {
     return out;
   }
   Tensor operator()(const Slice&) const {
-    const Slicing s = *slicing_of(in);
+    const std::optional<Slicing> known = slicing_of(in);
+    if (!known) return {};  // the axes or steps are there, but not their elements
+    const Slicing& s = *known;
     spend(s.sizes, tensor(0).dtype());
     const Shape strides = dense_strides(tensor(0).sizes(), MemoryFormat::contiguous);
     return pick(tensor(0), s.sizes, [&](const Shape& index) {
