@@ -18,6 +18,7 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 COUNT, BATCH = 96, 8  # training samples, and how many at once
 MEAN_TAKEN = 0.2  # share of a channel's mean that batch normalization takes away
 SMOOTH = 2.0  # deviation of what a filter's taps have in common, over that of what they do not
+UNNAMED = 0.15  # deviation of the weights in such a mixture: low, as none of them is ever the right one
 PIXELS = 8192  # of the last layer's input that take part in the fit
 
 
@@ -95,7 +96,7 @@ def features_and_labels(
 
 
 def fit_head(head: nn.Module, features: torch.Tensor, labels: torch.Tensor, share: float) -> None:
-    """Ridge regression of the labels' indicators. Outputs that no label names stay random and low."""
+    """Ridge regression of the labels' indicators. Outputs that no label names are mixtures of the others."""
     outputs = head.weight.shape[0]
     wanted = share * F.one_hot(labels, outputs).to(torch.float64)
     x = features.to(torch.float64)
@@ -109,9 +110,10 @@ def fit_head(head: nn.Module, features: torch.Tensor, labels: torch.Tensor, shar
     else:
         gram = x.T @ x
         weight = torch.linalg.solve(gram + torch.eye(len(gram)) * ridge / len(gram), x.T @ (wanted - target_mean))
-    noise = torch.randn(weight.shape, dtype=torch.float64)
-    noise *= 0.05 * share / (x @ noise).std()
-    weight = weight + noise
+    # Directions of their own would hold nothing but what the layers before leave of noise.
+    named = int(labels.max()) + 1
+    mixture = torch.randn(named, outputs - named, dtype=torch.float64)
+    weight[:, named:] = weight[:, :named] @ (UNNAMED * mixture)
     head.weight.data = weight.T.reshape(head.weight.shape).float().contiguous()
     head.bias.data = (target_mean - mean @ weight).float()
 
