@@ -116,6 +116,7 @@ CONTENDERS = (
         "turn_torch.py",
         (
             Setting("engine x86", "speed.x86.pt", ("--engine=x86",)),
+            Setting("engine fbgemm", "speed.x86.pt", ("--engine=fbgemm",)),
             Setting("engine onednn", "speed.onednn.pt", ("--engine=onednn",)),
         ),
         ("numpy", "torch"),
