@@ -40,6 +40,7 @@
 #include <qconv/qparams.hpp>
 #include <qconv/quantize.hpp>
 #include <qconv/quantize_network.hpp>
+#include <qconv/quantize_search.hpp>
 #include <qconv/quantize_weight.hpp>
 #include <qconv/report.hpp>
 #include <qconv/resize.hpp>
