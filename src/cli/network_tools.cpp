@@ -43,7 +43,10 @@ BatchSource batches_of(const Dataset& data, std::int64_t channels, Progress& pro
   return [&data, channels, &progress, next = std::size_t{0}]() mutable -> std::optional<std::vector<Tensor>> {
     ranks().check_others();
     progress.set(next);
-    if (next == data.size()) return std::nullopt;
+    if (next == data.size()) {
+      next = 0;
+      return std::nullopt;
+    }
     return std::vector<Tensor>{data.sample(next++, channels)};
   };
 }

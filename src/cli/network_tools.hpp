@@ -35,7 +35,7 @@ auto naming(const std::filesystem::path& path, const Use& use) {
 std::int64_t channels_of(const ValueInfo& input);
 
 /// The samples one after the other as batches of a network whose input has so many channels, counted by
-/// `progress`. Both must outlive the source.
+/// `progress`. Both must outlive the source, which starts over after its end.
 BatchSource batches_of(const Dataset& data, std::int64_t channels, Progress& progress);
 
 /// This rank's samples: every size()th, so that all ranks get as many of each kind where data is sorted.

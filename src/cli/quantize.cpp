@@ -9,6 +9,7 @@
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantize_config.hpp"
+#include "cli/quantize_search.hpp"
 #include "cli/report.hpp"
 #include "cli/runtime_options.hpp"
 #include "cli/timing.hpp"
@@ -30,6 +31,7 @@ struct Options {
   bool per_tensor = false;
   std::vector<std::string> exclude;
   std::vector<std::string> exclude_ops;
+  RepairOptions repair;
   std::string report;
   bool json = false;
 };
@@ -44,6 +46,7 @@ QuantizeOptions choices_of(const Options& options) {
   choices.exclude_layers = options.exclude;
   choices.exclude_ops = options.exclude_ops;
   if (!options.config.empty()) choices.rules = read_rules(options.config, options.observer);
+  options.repair.apply(choices);
   return choices;
 }
 
@@ -123,6 +126,24 @@ void report_on(const Options& options, const Network& network, const Network& qu
 }
 
 int run(const Options& options) {
+  options.repair.check();
+  if (ranks().size() > 1 && options.repair.needs_data_again()) {
+    throw UsageError(
+        "--correct-bias, --rounding, --sensitivity, --max-drop and --min-db need all of the data in one "
+        "process; "
+        "start it without mpirun");
+  }
+  if (options.repair.only_measures()) {
+    options.runtime.apply();
+    const Network network = load_network(options.network);
+    const Dataset data(options.calibration, options.preprocessing, options.array, options.samples);
+    print_sensitivity({network, options.network, data, options.preprocessing, options.repair},
+                      choices_of(options), options.json);
+    return kOk;
+  }
+  if (options.output.empty()) {
+    throw UsageError("-o OUT.onnx is missing; only --sensitivity makes no network");
+  }
   if (kind_of(options.output) != FileKind::onnx) {
     throw UsageError(fmt::format("-o {}: expected a name that ends in .onnx", options.output));
   }
@@ -132,7 +153,14 @@ int run(const Options& options) {
   if (ranks().root()) require_folder_for(options.output);
   const Network network = load_network(options.network);
   const Dataset data(options.calibration, options.preprocessing, options.array, options.samples);
+  Repaired repaired;
   const double seconds = seconds_of([&] {
+    if (ranks().size() == 1) {
+      repaired =
+          quantize_repaired({network, options.network, data, options.preprocessing, options.repair}, choices);
+      repaired.network->save(options.output);
+      return;
+    }
     const Calibration calibration = calibrate(options, choices, network, data);
     if (ranks().root()) calibration.quantize().save(options.output);
   });
@@ -142,9 +170,12 @@ int run(const Options& options) {
   const Summary summary = summarize(options, quantized, data.size(), seconds);
   if (!options.report.empty()) report_on(options, network, quantized);
   if (options.json) {
-    write_json(to_json(options, summary));
+    Json json = to_json(options, summary);
+    repaired.add_to(json);
+    write_json(json);
   } else {
     print_summary(options, summary);
+    repaired.print();
     if (!options.report.empty()) write_out("{}\n", report_line(options.report));
   }
   return kOk;
@@ -156,7 +187,6 @@ Action add_quantize(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("network", options->network, "The float network")->required()->type_name("NETWORK.onnx");
   app.add_option("-o,--output", options->output, "Where the int8 network goes (QDQ ONNX)")
-      ->required()
       ->type_name("OUT.onnx");
   app.add_option(
          "--calibrate", options->calibration,
@@ -188,6 +218,7 @@ Action add_quantize(CLI::App& app) {
          "Compare with the float network on at most 32 of the samples; write report.html and report.json "
          "into this folder")
       ->type_name("DIR");
+  options->repair.add_to(app);
   app.add_flag("--json", options->json, "Print JSON");
   options->preprocessing.add_to(app);
   options->runtime.add_to(app);
@@ -199,6 +230,10 @@ Action add_quantize(CLI::App& app) {
       "      --config rules.json -o model.int8.onnx\n"
       "  qconv quantize model.onnx --calibrate photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\\n"
       "      --exclude /classify/Gemm -o model.int8.onnx\n"
+      "  qconv quantize digits.onnx --calibrate calibration.npz --sensitivity\n"
+      "  qconv quantize digits.onnx --calibrate calibration.npz --max-drop 0.5 --eval test.npz --labels "
+      "labels \\\n"
+      "      -o digits.int8.onnx\n"
       "  mpirun -n 4 qconv quantize model.onnx --calibrate photos/ -o model.int8.onnx");
   return [options] { return run(*options); };
 }
