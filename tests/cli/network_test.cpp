@@ -130,9 +130,9 @@ TEST(Network, RunWritesWhatTheNetworkGives) {
   ASSERT_EQ(profile.code, 0) << profile.err;
   const json answer = json::parse(profile.out);
   EXPECT_GE(answer["profile"].size(), 11U);
-  EXPECT_GT(answer["load_seconds"], 0);
-  EXPECT_GT(answer["first_seconds"], 0);
-  EXPECT_LE(answer["min_seconds"], answer["seconds"]);
+  EXPECT_GT(answer["load_seconds"].get<double>(), 0);
+  EXPECT_GT(answer["first_seconds"].get<double>(), 0);
+  EXPECT_LE(answer["min_seconds"].get<double>(), answer["seconds"].get<double>());
 }
 
 TEST(Network, RunTurnsImagesIntoImages) {
