@@ -24,7 +24,7 @@ std::string& last_error() {
 
 // Runs `body`; exceptions become `failed` and the text of qconv_last_error().
 template <class Result, class Body>
-Result guarded(Result failed, const Body& body) noexcept {
+Result guarded(Result failed, const Body& body) {
   try {
     return body();
   } catch (const std::bad_alloc&) {

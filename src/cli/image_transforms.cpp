@@ -56,8 +56,8 @@ std::vector<Window> windows(std::int64_t from, std::int64_t to, bool integers) {
   std::vector<Window> all;
   for (std::int64_t i = 0; i < to; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
-    const auto begin = static_cast<std::int64_t>(std::max(center - support + 0.5, 0.0));
-    const auto end = std::min(static_cast<std::int64_t>(center + support + 0.5), from);
+    const auto begin = static_cast<std::int64_t>(std::floor(std::max(center - support + 0.5, 0.0)));
+    const auto end = std::min(static_cast<std::int64_t>(std::floor(center + support + 0.5)), from);
     Window window{begin, {}};
     double sum = 0;
     for (std::int64_t p = begin; p < end; ++p) {

@@ -78,7 +78,7 @@ struct Run {
   std::optional<Tensor> optional_input(std::size_t i) const {
     return i < in.size() && in[i] != nullptr ? std::optional(*in[i]) : std::nullopt;
   }
-  static Tensor limited(Tensor y, const Range& range) {
+  static Tensor limited(const Tensor& y, const Range& range) {
     return range.unlimited() ? y : functional::clamp(y, wide_limit(range.lo), wide_limit(range.hi));
   }
 

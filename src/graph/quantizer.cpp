@@ -114,7 +114,7 @@ bool Quantizer::excluded(const Node& node) const {
   return settings_.excluded(node) || contains(overflowing_, node.name);
 }
 
-void Quantizer::note(const std::string& layer, std::string text) const {
+void Quantizer::note(const std::string& layer, const std::string& text) const {
   if (options_.note) options_.note(layer, text);
 }
 

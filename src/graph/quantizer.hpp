@@ -58,7 +58,7 @@ class Quantizer {
  private:
   void prepare(bool finer);
   bool excluded(const Node& node) const;
-  void note(const std::string& layer, std::string text) const;
+  void note(const std::string& layer, const std::string& text) const;
   void quantize_weights(bool finer);
   Tensor quantize_one_weight(const Node& node, const Tensor& weight, int axis, bool per_channel) const;
   void note_channels() const;

@@ -116,7 +116,7 @@ std::string OnnxWriter::turned_weight(ValueId id) {
 std::string OnnxWriter::dequantized(const Tensor& integers, const std::string& name) {
   Names inputs = params_of(integers.qparams(), integers.dtype(), name);
   inputs.insert(inputs.begin(), constant(integers.int_repr(), name + "_quantized"));
-  const std::string result = unique(name);
+  std::string result = unique(name);
   onnx::NodeProto& node = add("DequantizeLinear", result, inputs, result);
   if (integers.qparams().is_per_channel()) {
     onnx::AttributeProto* axis = node.add_attribute();

@@ -152,7 +152,8 @@ class ChannelError {
       sums_[i % channels] += v;
       squares_[i % channels] += v * v;
     }
-    count_ += channels == 0 ? 0 : static_cast<double>(values.size() / channels);
+    const std::size_t rows = channels == 0 ? 0 : values.size() / channels;
+    count_ += static_cast<double>(rows);
   }
   double operator()(std::size_t channel, bool centred) const {
     if (count_ == 0) return 0;

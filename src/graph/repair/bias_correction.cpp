@@ -24,7 +24,8 @@ class ChannelMeans {
     for (std::size_t i = 0; i < values.size(); i += channels) {
       for (std::size_t c = 0; c < channels; ++c) sums_[c] += static_cast<double>(values[i + c]);
     }
-    count_ += static_cast<double>(values.size() / channels);
+    const std::size_t positions = values.size() / channels;
+    count_ += static_cast<double>(positions);
   }
   double mean(std::size_t channel) const { return count_ == 0 ? 0 : sums_[channel] / count_; }
 
