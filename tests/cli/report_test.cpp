@@ -16,9 +16,9 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::string kDigits = repository_file("examples/digits/digits.onnx");
-const std::string kCalibration = repository_file("examples/digits/calibration.npz");
-const std::string kTest = repository_file("examples/digits/test.npz");
+const std::string kReportDigits = repository_file("examples/digits/digits.onnx");
+const std::string kReportCalibration = repository_file("examples/digits/calibration.npz");
+const std::string kReportTest = repository_file("examples/digits/test.npz");
 
 void has_members(const json& object, const std::vector<std::string>& members) {
   for (const std::string& member : members)
@@ -63,8 +63,9 @@ json checked_report(const std::string& folder) {
 TEST(Report, QuantizeAndCompareWriteIt) {
   const ScratchFolder scratch;
   const std::string int8 = scratch.file("int8.onnx");
-  const ProgramResult quantized = run_program({"quantize", kDigits, "--calibrate", kCalibration, "--samples",
-                                               "20", "-o", int8, "--report", scratch.file("quantized")});
+  const ProgramResult quantized =
+      run_program({"quantize", kReportDigits, "--calibrate", kReportCalibration, "--samples", "20", "-o",
+                   int8, "--report", scratch.file("quantized")});
   ASSERT_EQ(quantized.code, 0) << quantized.err;
   EXPECT_THAT(quantized.out, HasSubstr("report: " + scratch.file("quantized/report.html")));
   json report = checked_report(scratch.file("quantized"));
@@ -72,7 +73,8 @@ TEST(Report, QuantizeAndCompareWriteIt) {
   EXPECT_EQ(report["other"]["name"], int8);
   EXPECT_EQ(report["other"]["file_bytes"], std::filesystem::file_size(int8));
 
-  const std::vector<std::string> compare{"compare", kDigits, int8, "--data", kTest, "--samples", "10"};
+  const std::vector<std::string> compare{"compare",   kReportDigits, int8, "--data",
+                                         kReportTest, "--samples",   "10"};
   std::vector<std::string> with_report = compare;
   with_report.insert(with_report.end(), {"--report", scratch.file("compared/"), "--json"});
   const ProgramResult compared = run_program(with_report);
@@ -113,8 +115,8 @@ TEST(Report, AFolderThatCannotBeIsFoundBeforeTheWork) {
   const ScratchFolder scratch;
   const std::string file = scratch.write("file", "");
   const auto fails = [&](const std::string& folder, const std::string& part) {
-    const ProgramResult result =
-        run_program({"compare", kDigits, kDigits, "--data", scratch.file("missing.npz"), "--report", folder});
+    const ProgramResult result = run_program(
+        {"compare", kReportDigits, kReportDigits, "--data", scratch.file("missing.npz"), "--report", folder});
     EXPECT_EQ(result.code, 1);
     EXPECT_EQ(lines_of(result.err).size(), 1U) << result.err;
     EXPECT_THAT(result.err, HasSubstr(part));

@@ -78,7 +78,7 @@ class Maker {
   int inputs_ = 0;
 };
 
-std::vector<std::string> ops(const Graph& graph) {
+std::vector<std::string> op_names_of(const Graph& graph) {
   std::vector<std::string> names;
   for (const Node& node : graph.nodes) names.emplace_back(op_name(node.op));
   return names;
@@ -133,7 +133,7 @@ std::vector<std::string> recognized(const Spelling& spelling,
   const auto taken = static_cast<std::size_t>(recognize_functions(after));
   EXPECT_EQ(before.nodes.size() - after.nodes.size(), taken);
   expect_same_results(before, after);
-  return ops(after);
+  return op_names_of(after);
 }
 
 TEST(RecognizeFunctions, EverySpellingOfSilu) {
@@ -361,7 +361,7 @@ TEST(RecognizeFunctions, OneAfterTheOther) {
   const Graph before = m.graph();
   Graph graph = before;
   EXPECT_EQ(recognize_functions(graph), 4);
-  EXPECT_THAT(ops(graph), ElementsAre("Swish", "Swish", "Swish", "Swish"));
+  EXPECT_THAT(op_names_of(graph), ElementsAre("Swish", "Swish", "Swish", "Swish"));
   expect_same_results(before, graph);
 }
 
@@ -388,7 +388,7 @@ TEST(FoldScale, NumbersBecomeOneFunction) {
   const Graph before = m.graph();
   Graph after = before;
   fold_scale(after);
-  ASSERT_THAT(ops(after), ElementsAre("Affine"));
+  ASSERT_THAT(op_names_of(after), ElementsAre("Affine"));
   EXPECT_EQ(std::get<UnaryOp>(after.nodes[0].op).function, (Unary{UnaryKind::affine, -0.5F, 0.5F}));
   expect_same_results(before, after);
 }
@@ -409,7 +409,7 @@ TEST(FoldScale, NotIntoNumbersThatOverflow) {
     n.output(n.node("Mul", {n.node("Mul", {n.input({3}), n.number(factor)}), n.number(factor)}));
     Graph kept = n.graph();
     fold_scale(kept);
-    EXPECT_THAT(ops(kept), ElementsAre("Affine", "Affine"));
+    EXPECT_THAT(op_names_of(kept), ElementsAre("Affine", "Affine"));
   }
   Maker zero;
   zero.output(zero.node("Div", {zero.input({3}), zero.number(0)}));
@@ -439,7 +439,7 @@ TEST(FoldScale, ABiasStaysOne) {
     m.output(m.node("Add", {m.node("MatMul", {m.input(sizes), m.noise({4, 1})}), m.number(2)}));
     const Graph before = m.graph();
     const Graph after = fused(before);
-    EXPECT_THAT(ops(after), ElementsAre("Gemm"));
+    EXPECT_THAT(op_names_of(after), ElementsAre("Gemm"));
     expect_same_results(before, after, 1);
   }
 }
@@ -465,7 +465,7 @@ TEST(MoveTranspose, NoneIsLeftOfAConvNextBlock) {
     m.output(m.node("Add", {x, m.transpose(y, first)}));
     const Graph before = m.graph();
     const Graph after = fused(before);
-    EXPECT_THAT(ops(after), ElementsAre("LayerNormalization", "Conv", "Swish", "Conv")) << rank;
+    EXPECT_THAT(op_names_of(after), ElementsAre("LayerNormalization", "Conv", "Swish", "Conv")) << rank;
     expect_same_results(before, after, 2);
   }
 }
@@ -499,7 +499,8 @@ TEST(MoveTranspose, ReadersOnBothSides) {
   const Graph before = m.graph();
   const Graph after = fused(before);
   expect_same_results(before, after);
-  EXPECT_LE(std::ranges::count(ops(after), "Transpose"), std::ranges::count(ops(before), "Transpose"));
+  EXPECT_LE(std::ranges::count(op_names_of(after), "Transpose"),
+            std::ranges::count(op_names_of(before), "Transpose"));
 }
 
 TEST(MoveTranspose, OnlyWhatMayMove) {
@@ -509,7 +510,7 @@ TEST(MoveTranspose, OnlyWhatMayMove) {
     const Graph before = m.graph();
     const Graph after = fused(before);
     expect_same_results(before, after, 2);
-    return ops(after);
+    return op_names_of(after);
   };
   // A constant per position, one with more dimensions, and a permutation that only looks alike.
   EXPECT_THAT(
