@@ -69,7 +69,7 @@ TEST(BatchNorm, OfIntegersIsItsFormula) {
             ASSERT_EQ(y.sizes(), sizes);
             ASSERT_EQ(y.is_contiguous(), x.is_contiguous()) << sizes.to_string();
             const auto q = integers(x), got = integers(y);
-            for_each_index(sizes, [&](std::size_t i, const Index& at) {
+            for_each_index(sizes, [&, z = z, zo = zo, dtype = dtype](std::size_t i, const Index& at) {
               const auto k = static_cast<std::size_t>(at[1]);
               const double f = (affine ? static_cast<double>(c.weight[k]) : 1.0) /
                                std::sqrt(static_cast<double>(c.var[k]) + 1e-3);
