@@ -78,7 +78,7 @@ def examine(qconv: Qconv, files: Files, arguments: argparse.Namespace, progress:
         for threads in [] if arguments.no_times else arguments.threads:
             say(f"{progress}: times, {threads} thread{'s' if threads > 1 else ''}")
             result.milliseconds[str(threads)] = measure_times(qconv, files, threads)
-    except (Failed, PeerError) as failure:
+    except (Failed, OSError, ValueError, *PeerError) as failure:
         result.failure = str(failure).splitlines()[0]
     if not arguments.keep_int8:
         files.quantized.unlink(missing_ok=True)
