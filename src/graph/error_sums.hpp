@@ -30,6 +30,7 @@ class ErrorSums {
   }
 
   bool empty() const noexcept { return count_ == 0; }
+  double mean_square() const noexcept { return count_ == 0 ? 0 : noise_ / count_; }
   ErrorFigures figures() const {
     ErrorFigures f;
     f.sqnr_db = noise_ == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(signal_ / noise_);

@@ -4,6 +4,7 @@
 
 #include <qconv/float_convolution.hpp>
 
+#include "engines/source_index.hpp"
 #include "graph/windows.hpp"
 
 namespace qconv::graph {
@@ -15,22 +16,6 @@ constexpr std::int64_t kPositions = 512;
 constexpr std::int64_t kBuffer = std::int64_t{1} << 22;
 // From here on the float library multiplies faster than plain loops.
 constexpr std::int64_t kNarrow = 64;
-
-// Where position i of an axis is read when it lies in the padding, or -1 for zeros.
-std::int64_t read_at(std::int64_t i, std::int64_t size, PaddingMode mode) {
-  if (i >= 0 && i < size) return i;
-  switch (mode) {
-    case PaddingMode::zeros:
-      return -1;
-    case PaddingMode::reflect:
-      return i < 0 ? -i : 2 * (size - 1) - i;
-    case PaddingMode::replicate:
-      return std::clamp<std::int64_t>(i, 0, size - 1);
-    case PaddingMode::circular:
-      return i < 0 ? i + size : i - size;
-  }
-  return -1;
-}
 
 }  // namespace
 
@@ -109,7 +94,8 @@ Gram::Positions Gram::positions_of(const Tensor& input) const {
       for (const Spatial& corner : corners) {
         std::int64_t offset = 0;
         for (std::size_t d = 0; d < 3 && offset >= 0; ++d) {
-          const std::int64_t i = read_at(corner[d] + tap[d] * g.dilation[d], in[d], g.padding_mode);
+          const std::int64_t i =
+              engines::padded_index(g.padding_mode, corner[d] + tap[d] * g.dilation[d], in[d]);
           offset = i < 0 ? -1 : offset * in[d] + i;
         }
         p.offsets.push_back(offset < 0 ? -1 : n * g.in_channels * p.plane + offset);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "graph/error_sums.hpp"
 #include "support/check.hpp"
 
 namespace qconv {
@@ -43,27 +44,11 @@ double ratio_db(double signal, double noise) {
 
 // Sums over the data for one network.
 struct Tally {
-  double signal = 0;
-  double other = 0;
-  double product = 0;
-  double noise = 0;
-  double count = 0;
+  ErrorSums errors;
   double equal = 0;
   double decisions = 0;
   std::size_t samples = 0;
   std::size_t right = 0;
-
-  void compare(const std::vector<float>& expected, const std::vector<float>& actual) {
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      const double x = static_cast<double>(expected[i]);
-      const double y = static_cast<double>(actual[i]);
-      signal += x * x;
-      other += y * y;
-      product += x * y;
-      noise += (x - y) * (x - y);
-    }
-    count += static_cast<double>(expected.size());
-  }
 
   void decide(const Shape& sizes, const std::vector<float>& expected, const std::vector<float>& actual,
               const std::vector<std::int64_t>& labels) {
@@ -83,11 +68,11 @@ struct Tally {
 
   Quality finish(double range, bool labelled) const {
     Quality q;
-    q.sqnr_db = ratio_db(signal, noise);
-    q.mse = count == 0 ? 0 : noise / count;
+    const ErrorFigures figures = errors.figures();
+    q.sqnr_db = figures.sqnr_db;
+    q.cosine = figures.cosine;
+    q.mse = errors.mean_square();
     q.psnr_db = ratio_db(range * range, q.mse);
-    const double lengths = std::sqrt(signal) * std::sqrt(other);
-    q.cosine = lengths > 0 ? product / lengths : signal == other ? 1 : 0;
     if (decisions > 0) q.agreement = 100 * equal / decisions;
     if (labelled) q.top1 = 100 * static_cast<double>(right) / static_cast<double>(samples);
     q.samples = samples;
@@ -117,7 +102,7 @@ Judge::Judge(const Network& real, const BatchSource& data, std::vector<std::int6
         least = std::min(least, v);
         most = std::max(most, v);
       }
-      tally.compare(kept.back(), kept.back());
+      tally.errors.add(kept.back(), kept.back());
     }
     const std::size_t samples = batch_size(results);
     if (!labels_.empty()) {
@@ -152,7 +137,7 @@ Quality Judge::operator()(const Network& network) const {
       const std::vector<float> actual = results[i].to_vector<float>();
       check(actual.size() == expected_[b][i].size(),
             "quality: the evaluation data is not the same every time it is read");
-      tally.compare(expected_[b][i], actual);
+      tally.errors.add(expected_[b][i], actual);
       if (i == 0) tally.decide(results[0].sizes(), expected_[b][0], actual, labels_);
     }
     tally.samples += batch_size(results);
