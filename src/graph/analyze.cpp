@@ -75,7 +75,7 @@ NetworkSide side_of(const Network& network, std::span<const Shape> sizes) {
 // Of a Conv or Linear; the float weight is the reference's where that has one of the same sizes.
 std::optional<WeightReport> weight_of(const Graph& graph, const Node& node, const Graph& reference,
                                       int like) {
-  if (!needs_layer(node)) return std::nullopt;
+  if (!has_weight(node)) return std::nullopt;
   const Tensor& weight = graph.value(node.inputs[1]).constant;
   WeightReport report;
   report.dtype = weight.dtype();
@@ -85,7 +85,7 @@ std::optional<WeightReport> weight_of(const Graph& graph, const Node& node, cons
   Tensor real = used;
   if (like >= 0) {
     const Node& match = reference.nodes[static_cast<std::size_t>(like)];
-    if (needs_layer(match) && reference.value(match.inputs[1]).constant.sizes() == weight.sizes()) {
+    if (has_weight(match) && reference.value(match.inputs[1]).constant.sizes() == weight.sizes()) {
       real = reference.value(match.inputs[1]).constant.dequantize().contiguous();
       ErrorSums sums;
       sums.add(elements(real), elements(used));

@@ -31,7 +31,9 @@ Executor::Executor(const Graph& graph, const NetworkOptions& options)
     : graph_(graph), options_(options), layers_(graph.nodes.size()) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (!needs_layer(node)) continue;
+    if (std::holds_alternative<UnaryOp>(node.op) && is_quantized(graph.value(node.output).dtype))
+      layers_[i] = prepare_table(graph, node);
+    if (!has_weight(node)) continue;
     const auto* conv = std::get_if<Conv>(&node.op);
     if (conv != nullptr && (conv->auto_pad != AutoPad::given || !conv->output_shape.empty())) continue;
     try {

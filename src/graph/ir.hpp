@@ -198,6 +198,11 @@ struct Node {
   ValueId input(std::size_t i) const noexcept { return i < inputs.size() ? inputs[i] : kNoValue; }
 };
 
+/// Whether the node has a weight: a Conv or a Linear.
+inline bool has_weight(const Node& node) {
+  return std::holds_alternative<Conv>(node.op) || std::holds_alternative<Linear>(node.op);
+}
+
 /// Nodes are in an order in which they can run. Values that nothing uses may remain.
 struct Graph {
   std::string name = "qconv";

@@ -15,10 +15,6 @@
 
 namespace qconv::graph {
 
-bool needs_layer(const Node& node) {
-  return std::holds_alternative<Conv>(node.op) || std::holds_alternative<Linear>(node.op);
-}
-
 namespace {
 
 std::optional<float> limit(float v) { return std::isinf(v) ? std::nullopt : std::optional(v); }
@@ -101,7 +97,7 @@ struct Run {
     return limited(functional::batch_norm(x(), *in[3], *in[4], *in[1], *in[2], b.epsilon), b.range);
   }
   Tensor operator()(const UnaryOp& u) const {
-    return integers() ? ops::unary(x(), u.function, scale(), zero_point(), result.dtype())
+    return integers() ? ops::mapped(x(), *layer.table, result.dtype(), result.qparams())
                       : functional::unary(x(), u.function);
   }
   Tensor operator()(const Binary& b) const {
@@ -203,6 +199,15 @@ struct Run {
 };
 
 }  // namespace
+
+Layer prepare_table(const Graph& graph, const Node& node) {
+  const Value& x = graph.value(node.inputs[0]);
+  const Value& y = graph.value(node.output);
+  Layer layer;
+  layer.table = std::make_shared<const ops::ByteMap>(
+      ops::unary_map(std::get<UnaryOp>(node.op).function, x.dtype, *x.qparams, y.dtype, *y.qparams));
+  return layer;
+}
 
 Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine) {
   const Value& weight = graph.value(node.inputs[1]);

@@ -8,6 +8,7 @@
 #include <qconv/packed_params.hpp>
 
 #include "graph/ir.hpp"
+#include "ops/byte_map.hpp"
 
 namespace qconv::graph {
 
@@ -17,12 +18,13 @@ struct Layer {
   PackedParams packed;
   std::shared_ptr<const FloatConvolution> convolution;
   std::shared_ptr<const FloatLinear> linear;
+  std::shared_ptr<const ops::ByteMap> table;  ///< of a function of one number on integers
 
   bool ready() const noexcept { return packed != nullptr || convolution != nullptr || linear != nullptr; }
 };
 
-/// Whether the node must be made ready.
-bool needs_layer(const Node& node);
+/// Works out the table of a UnaryOp between integers.
+Layer prepare_table(const Graph& graph, const Node& node);
 /// Packs the weights of a Conv or Linear node. The padding of a Conv must be settled (AutoPad::given, no
 /// output shape). `engine` as in NetworkOptions.
 Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine);

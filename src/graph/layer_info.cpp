@@ -92,7 +92,7 @@ LayerInfo describe_layer(const Graph& graph, const Node& node, const Layer& laye
   const WeightCount count = count_weights(graph, node);
   info.parameters = count.parameters;
   info.weight_bytes = count.bytes;
-  if (needs_layer(node)) info.weight_dtype = graph.value(node.inputs[1]).dtype;
+  if (has_weight(node)) info.weight_dtype = graph.value(node.inputs[1]).dtype;
   info.multiply_adds = multiply_adds(node, info);
   info.quantized = computes_with_integers(graph, node);
   if (layer.packed != nullptr) {

@@ -121,7 +121,7 @@ class Planner {
   }
 
   const Layer* layer_for(std::size_t index) {
-    if (!needs_layer(graph_.nodes[index]) || layers_[index].ready()) return &layers_[index];
+    if (!has_weight(graph_.nodes[index]) || layers_[index].ready()) return &layers_[index];
     // The padding depends on the input's sizes: settle it and pack the weights for this plan.
     Node node = graph_.nodes[index];
     auto& conv = std::get<Conv>(node.op);

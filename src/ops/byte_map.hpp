@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <qconv/tensor.hpp>
+#include <qconv/unary.hpp>
 
 #include "ops/args.hpp"
 
@@ -25,6 +26,12 @@ ByteMap make_byte_map(DType from, const F& f) {
 
 /// clamp(rint((s * (q - z)) * (1 / so)) + zo), never below `floor`.
 ByteMap requantize_map(DType from, const Affine& in, const Affine& out, std::int32_t floor);
+
+/// What ops::unary computes, from integers with the parameters `in` to integers with `out`, both per tensor.
+ByteMap unary_map(const Unary& function, DType from, const QParams& in, DType to, const QParams& out);
+
+/// map[x], with these parameters and this dtype, dense in the memory format of `x`.
+Tensor mapped(const Tensor& x, const ByteMap& map, DType dtype, const QParams& qparams);
 
 /// Writes map[x] to `result`, which has the same sizes and strides; both are dense.
 void apply_byte_map(const ByteMap& map, const Tensor& x, Tensor& result);

@@ -36,15 +36,14 @@ void apply_byte_map(const ByteMap& map, const Tensor& x, Tensor& result) {
   });
 }
 
-namespace {
-
-// y = map[x], with these parameters and this dtype.
 Tensor mapped(const Tensor& x, const ByteMap& map, DType dtype, const QParams& qparams) {
   const MemoryFormat format = dense_format(x);
   Tensor y = Tensor::empty_quantized(x.sizes(), dtype, qparams, format);
   apply_byte_map(map, x.contiguous(format), y);
   return y;
 }
+
+namespace {
 
 // q limited to [lo, hi], which lie inside the dtype's range.
 Tensor limited(const Tensor& x, std::int32_t lo, std::int32_t hi) {

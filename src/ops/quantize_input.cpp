@@ -1,7 +1,7 @@
 #include "ops/quantize_input.hpp"
 
 #include <algorithm>
-#include <vector>
+#include <array>
 
 #include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
@@ -26,7 +26,8 @@ Tensor quantize_input(const Tensor& x, const Tensor& like) {
                       static_cast<float>(q.hi - q.zero_point)});
   };
   auto* to = static_cast<std::byte*>(y.raw_mutable_data());
-  if (format == MemoryFormat::contiguous || x.is_contiguous(format) || !x.is_contiguous()) {
+  const bool planes = format != MemoryFormat::contiguous && x.is_contiguous() && !x.is_contiguous(format);
+  if (!planes || x.size(1) > kGrain) {
     const Tensor dense = x.contiguous(format);
     const auto* from = dense.data<float>();
     parallel_chunks(*current_pool(), x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
@@ -41,7 +42,7 @@ Tensor quantize_input(const Tensor& x, const Tensor& like) {
   const std::int64_t pieces = (positions + piece - 1) / piece;
   const auto* from = x.data<float>();
   parallel_chunks(*current_pool(), x.size(0) * pieces, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<std::byte> bytes(static_cast<std::size_t>(piece * channels));
+    std::array<std::byte, kGrain> bytes;
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t image = task / pieces * channels * positions;
       const std::int64_t first = task % pieces * piece;

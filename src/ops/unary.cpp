@@ -191,6 +191,18 @@ Tensor unary(const Tensor& input, const Unary& function) {
 
 namespace ops {
 
+ByteMap unary_map(const Unary& function, DType from, const QParams& in_qparams, DType to,
+                  const QParams& out_qparams) {
+  const Affine in = affine_of(Tensor::empty_quantized({0}, from, in_qparams));
+  const Affine out = affine_of(Tensor::empty_quantized({0}, to, out_qparams));
+  return make_byte_map(from, [&](int q) {
+    const float y = function(math::dequantize_one(q, in.scale, in.zero_point));
+    // A function may leave its domain (log below 0): that is the zero point, as the real 0.
+    return std::isnan(y) ? out.zero_point
+                         : math::quantize_one(y, out.inverse, out.zero_point, out.lo, out.hi);
+  });
+}
+
 Tensor unary(const Tensor& qx, const Unary& function, double output_scale, std::int64_t output_zero_point,
              OutputDType output_dtype) {
   const std::string_view who = to_string(function.kind);
@@ -200,18 +212,7 @@ Tensor unary(const Tensor& qx, const Unary& function, double output_scale, std::
                    to_string(dtype));
   const QParams qparams = QParams::per_tensor(output_scale, output_zero_point);
   check_qparams(qparams, qx.sizes(), dtype, who);
-  const Affine in = affine_of(qx);
-  const Affine out = affine_of(Tensor::empty_quantized({0}, dtype, qparams));
-  const ByteMap map = make_byte_map(qx.dtype(), [&](int q) {
-    const float y = function(math::dequantize_one(q, in.scale, in.zero_point));
-    // A function may leave its domain (log below 0): that is the zero point, as the real 0.
-    return std::isnan(y) ? out.zero_point
-                         : math::quantize_one(y, out.inverse, out.zero_point, out.lo, out.hi);
-  });
-  const MemoryFormat format = dense_format(qx);
-  Tensor y = Tensor::empty_quantized(qx.sizes(), dtype, qparams, format);
-  apply_byte_map(map, qx.contiguous(format), y);
-  return y;
+  return mapped(qx, unary_map(function, qx.dtype(), qx.qparams(), dtype, qparams), dtype, qparams);
 }
 
 }  // namespace ops

@@ -245,17 +245,21 @@ TEST(BiasCorrection, TakesTheMeanErrorAway) {
   EXPECT_EQ(steps, 6U);
 }
 
-TEST(BiasCorrection, NeedsDataThatStartsOver) {
+TEST(Repair, NeedsDataThatStartsOver) {
   const Network network = ChainBuilder(12).conv(4, 3).load();
-  bool done = false;
-  const BatchSource once = [&]() -> std::optional<std::vector<Tensor>> {
-    if (done) return std::nullopt;
-    done = true;
-    return data(1);
-  };
-  QuantizeOptions options = min_max();
-  options.correct_bias = true;
-  EXPECT_THAT(message([&] { quantize(network, once, options); }), HasSubstr("starts over"));
+  QuantizeOptions correct = min_max();
+  correct.correct_bias = true;
+  QuantizeOptions round = min_max();
+  round.rounding = Rounding::adaptive;
+  for (const QuantizeOptions& options : {correct, round}) {
+    bool done = false;
+    const BatchSource once = [&]() -> std::optional<std::vector<Tensor>> {
+      if (done) return std::nullopt;
+      done = true;
+      return data(1);
+    };
+    EXPECT_THAT(message([&] { quantize(network, once, options); }), HasSubstr("starts over"));
+  }
 }
 
 // The mean square error of each output channel of the first layer, on the data, that its integers make.
@@ -361,19 +365,6 @@ TEST(AdaptiveRounding, GramIsTheMeanOfProducts) {
               testing::Pointwise(testing::FloatEq(),
                                  std::vector<float>{11.5F, 14.5F, 20.5F, 23.5F, 14.5F, 18.5F, 26.5F, 30.5F,
                                                     20.5F, 26.5F, 38.5F, 44.5F, 23.5F, 30.5F, 44.5F, 51.5F}));
-}
-
-TEST(AdaptiveRounding, NeedsDataThatStartsOver) {
-  const Network network = ChainBuilder(12).conv(4, 3).load();
-  bool done = false;
-  const BatchSource once = [&]() -> std::optional<std::vector<Tensor>> {
-    if (done) return std::nullopt;
-    done = true;
-    return data(1);
-  };
-  QuantizeOptions options = min_max();
-  options.rounding = Rounding::adaptive;
-  EXPECT_THAT(message([&] { quantize(network, once, options); }), HasSubstr("starts over"));
 }
 
 TEST(Guards, ChannelsThatDoNothingAreNoted) {

@@ -1,23 +1,6 @@
 #include "graph/passes/passes.hpp"
 
 namespace qconv::graph {
-namespace {
-
-// The constant as one float per output channel, or nothing when it is not that. `rank` is the result's and
-// `axis` that of its channels.
-std::vector<float> per_channel(const Tensor& constant, int rank, int axis, std::int64_t channels) {
-  if (constant.dtype() != DType::float32 || constant.dim() > rank) return {};
-  for (int d = 0; d < constant.dim(); ++d) {
-    const int where = d + rank - constant.dim();
-    if (constant.size(d) != 1 && (where != axis || constant.size(d) != channels)) return {};
-  }
-  std::vector<float> values = constant.to_vector<float>();
-  if (values.size() == 1) values.resize(static_cast<std::size_t>(channels), values[0]);
-  return values;
-}
-
-}  // namespace
-
 int fold_bias(Graph& graph) {
   const Uses uses(graph);
   int count = 0;
@@ -39,6 +22,7 @@ int fold_bias(Graph& graph) {
           conv ? conv->geometry.out_channels : graph.value(node.inputs[1]).constant.size(0);
       std::vector<float> bias = per_channel(other.constant, conv ? conv->geometry.ndim + 2 : 2, 1, channels);
       if (bias.empty()) continue;
+      if (bias.size() == 1) bias.resize(static_cast<std::size_t>(channels), bias[0]);
       if (node.input(2) != kNoValue) {
         const std::vector<float> old = graph.value(node.inputs[2]).constant.to_vector<float>();
         for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = old[c] + bias[c];

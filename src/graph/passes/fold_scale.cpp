@@ -13,17 +13,6 @@ struct Scaling {
   Tensor shift;
 };
 
-// The constant as one float for each of `channels` channels of an (N, C, ...) tensor of `rank` dimensions, or
-// nothing when it varies along other dimensions.
-std::vector<float> per_channel(const Tensor& constant, int rank, std::int64_t channels) {
-  if (constant.dim() > rank) return {};
-  for (int d = 0; d < constant.dim(); ++d) {
-    const bool channel_axis = d + rank - constant.dim() == 1;
-    if (constant.size(d) != 1 && !(channel_axis && constant.size(d) == channels)) return {};
-  }
-  return constant.to_vector<float>();
-}
-
 std::optional<Scaling> scaling_of(const Graph& graph, const Node& node) {
   const auto* binary = std::get_if<Binary>(&node.op);
   const auto* add = std::get_if<Add>(&node.op);
@@ -36,7 +25,7 @@ std::optional<Scaling> scaling_of(const Graph& graph, const Node& node) {
   if (x.early || !c.is_constant() || c.dtype != DType::float32 || x.dtype != DType::float32 || !x.sizes)
     return std::nullopt;
   const std::vector<float> values =
-      per_channel(c.constant, x.sizes->rank(), x.sizes->rank() >= 2 ? (*x.sizes)[1] : 1);
+      per_channel(c.constant, x.sizes->rank(), 1, x.sizes->rank() >= 2 ? (*x.sizes)[1] : 1);
   if (values.empty()) return std::nullopt;
   std::vector<float> scale(values.size(), 1.0F);
   std::vector<float> shift(values.size(), 0.0F);

@@ -24,6 +24,15 @@ bool all_finite(const Tensor& tensor) {
   return std::all_of(values, values + dense.numel(), [](float v) { return std::isfinite(v); });
 }
 
+std::vector<float> per_channel(const Tensor& constant, int rank, int axis, std::int64_t channels) {
+  if (constant.dtype() != DType::float32 || constant.dim() > rank) return {};
+  for (int d = 0; d < constant.dim(); ++d) {
+    const int where = d + rank - constant.dim();
+    if (constant.size(d) != 1 && (where != axis || constant.size(d) != channels)) return {};
+  }
+  return constant.to_vector<float>();
+}
+
 void fuse(Graph& graph) {
   recognize_functions(graph);
   move_transpose(graph);

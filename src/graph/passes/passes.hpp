@@ -93,6 +93,10 @@ void insert_qdq(Graph& graph, const std::map<ValueId, ActivationParams>& activat
 /// bias that overflowed would not be read back from a file.
 bool all_finite(const Tensor& tensor);
 
+/// A float32 constant as one number, or as one for each of `channels` channels along `axis` of a result of
+/// `rank` dimensions; nothing when it is neither.
+std::vector<float> per_channel(const Tensor& constant, int rank, int axis, std::int64_t channels);
+
 /// Removes the nodes marked in `gone`, one mark per node; the others keep their order.
 inline void remove_nodes(Graph& graph, const std::vector<bool>& gone) {
   std::size_t kept = 0;

@@ -34,11 +34,6 @@ struct WeightLayout {
   std::int64_t columns() const noexcept { return (transposed ? out_channels : in_channels) / groups; }
 };
 
-/// Whether the node has a weight: a Conv or a Linear.
-inline bool has_weight(const Node& node) {
-  return std::holds_alternative<Conv>(node.op) || std::holds_alternative<Linear>(node.op);
-}
-
 inline WeightLayout layout_of(const Graph& graph, const Node& node) {
   const Shape& sizes = *graph.value(node.inputs[1]).sizes;
   if (const auto* conv = std::get_if<Conv>(&node.op)) {
