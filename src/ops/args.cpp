@@ -4,6 +4,12 @@
 
 namespace qconv::ops {
 
+int wrap_dim(std::string_view who, std::int64_t dim, int rank) {
+  check(dim >= -rank && dim < rank, "{}: dimension {} is out of range for tensors of rank {}", who, dim,
+        rank);
+  return static_cast<int>(dim < 0 ? dim + rank : dim);
+}
+
 void check_float(std::string_view who, const Tensor& x, std::string_view what) {
   check(x.defined(), "{}: the {} is undefined", who, what);
   check<TypeError>(x.dtype() == float32, "{}: expected a float32 {}, got {}{}", who, what,

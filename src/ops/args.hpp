@@ -20,6 +20,9 @@ void check_float(std::string_view who, const Tensor& x, std::string_view what = 
 /// Throws unless `x` is defined, quint8 or qint8, and quantized per tensor.
 void check_int8(std::string_view who, const Tensor& x, std::string_view what = "input");
 
+/// The dimension, counted from the end where negative. Throws unless there is one of that number.
+int wrap_dim(std::string_view who, std::int64_t dim, int rank);
+
 /// The sizes of an (N, C, spatial...) tensor, neutral dimensions in front.
 struct Volume {
   int ndim;  ///< spatial dimensions

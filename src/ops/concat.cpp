@@ -9,12 +9,6 @@
 namespace qconv {
 namespace {
 
-int wrapped(std::string_view who, int dim, int rank) {
-  check(dim >= -rank && dim < rank, "{}: dimension {} is out of range for tensors of rank {}", who, dim,
-        rank);
-  return dim < 0 ? dim + rank : dim;
-}
-
 // The sizes of the result; checks that the tensors fit together.
 Shape joined_sizes(std::string_view who, std::span<const Tensor> tensors, int dim) {
   Shape sizes = tensors[0].sizes();
@@ -53,7 +47,7 @@ namespace functional {
 
 Tensor cat(std::span<const Tensor> tensors, int dim) {
   check_tensors("cat", tensors);
-  const int at = wrapped("cat", dim, tensors[0].dim());
+  const int at = ops::wrap_dim("cat", dim, tensors[0].dim());
   const Shape sizes = joined_sizes("cat", tensors, at);
   for (const Tensor& t : tensors) {
     if (!t.is_quantized()) continue;
@@ -77,7 +71,7 @@ Tensor cat_int8(std::string_view who, std::span<const Tensor> qxs, int dim, Outp
                 OutputZeroPoint zero_point, bool relu) {
   check_tensors(who, qxs);
   for (const Tensor& t : qxs) check_int8(who, t);
-  const int at = wrapped(who, dim, qxs[0].dim());
+  const int at = wrap_dim(who, dim, qxs[0].dim());
   const Shape sizes = joined_sizes(who, qxs, at);
   const QParams qparams = output_qparams(who, qxs[0], scale, zero_point);
   Tensor result = Tensor::empty_quantized(sizes, qxs[0].dtype(), qparams, natural_format(sizes.rank()));

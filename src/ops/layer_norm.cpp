@@ -27,12 +27,6 @@ void check_eps(std::string_view who, double eps) {
   check(eps >= 0 && std::isfinite(eps), "{}: eps must not be negative, got {}", who, eps);
 }
 
-int wrapped(std::string_view who, std::int64_t dim, int rank) {
-  check(dim >= -rank && dim < rank, "{}: dimension {} is out of range for tensors of rank {}", who, dim,
-        rank);
-  return static_cast<int>(dim < 0 ? dim + rank : dim);
-}
-
 // Mean and 1 / sqrt(variance + eps) of `count` values, `step` apart.
 struct Moments {
   double mean;
@@ -56,7 +50,7 @@ Tensor layer_norm(const Tensor& input, int dim, const Bias& weight, const Bias& 
   ops::check_float("layer_norm", input);
   check(input.dim() >= 1, "layer_norm: expected at least one dimension, got sizes {}", input.sizes());
   check_eps("layer_norm", eps);
-  const int at = wrapped("layer_norm", dim, input.dim());
+  const int at = ops::wrap_dim("layer_norm", dim, input.dim());
   const std::int64_t count = input.size(at);
   const std::vector<float> gain = values_or("layer_norm", weight, count, "weight", 1);
   const std::vector<float> shift = values_or("layer_norm", bias, count, "bias", 0);
@@ -120,7 +114,7 @@ Tensor mean(const Tensor& input, std::span<const std::int64_t> dims, bool keepdi
   ops::check_float("mean", input);
   std::vector<bool> reduced(static_cast<std::size_t>(input.dim()), dims.empty());
   for (const std::int64_t d : dims) {
-    const auto at = static_cast<std::size_t>(wrapped("mean", d, input.dim()));
+    const auto at = static_cast<std::size_t>(ops::wrap_dim("mean", d, input.dim()));
     check(!reduced[at], "mean: dimension {} twice", d);
     reduced[at] = true;
   }

@@ -100,9 +100,7 @@ void softmax_run(float* x, std::int64_t count, std::int64_t step) {
 
 Tensor softmax(const Tensor& input, int dim) {
   ops::check_float("softmax", input);
-  const int rank = input.dim();
-  check(dim >= -rank && dim < rank, "softmax: dimension {} is out of range for sizes {}", dim, input.sizes());
-  const int at = dim < 0 ? dim + rank : dim;
+  const int at = ops::wrap_dim("softmax", dim, input.dim());
   const MemoryFormat format = dense_format(input);
   Tensor y = input.clone(format);
   if (y.numel() == 0) return y;

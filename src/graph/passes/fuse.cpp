@@ -18,6 +18,15 @@ void infer_shapes(Graph& graph) {
   }
 }
 
+Range* range_of(Op& op) {
+  if (auto* conv = std::get_if<Conv>(&op)) return &conv->range;
+  if (auto* linear = std::get_if<Linear>(&op)) return &linear->range;
+  if (auto* norm = std::get_if<BatchNorm>(&op)) return &norm->range;
+  if (auto* add = std::get_if<Add>(&op)) return &add->range;
+  if (auto* clip = std::get_if<Clip>(&op)) return &clip->range;
+  return nullptr;
+}
+
 bool all_finite(const Tensor& tensor) {
   const Tensor dense = tensor.contiguous();
   const float* values = dense.data<float>();

@@ -1,19 +1,6 @@
 #include "graph/passes/passes.hpp"
 
 namespace qconv::graph {
-namespace {
-
-Range* range_of(Op& op) {
-  if (auto* conv = std::get_if<Conv>(&op)) return &conv->range;
-  if (auto* linear = std::get_if<Linear>(&op)) return &linear->range;
-  if (auto* norm = std::get_if<BatchNorm>(&op)) return &norm->range;
-  if (auto* add = std::get_if<Add>(&op)) return &add->range;
-  if (auto* clip = std::get_if<Clip>(&op)) return &clip->range;
-  return nullptr;
-}
-
-}  // namespace
-
 int fuse_relu(Graph& graph) {
   int count = 0;
   const Uses uses(graph);

@@ -129,12 +129,8 @@ class Lowering {
   // Sets the node's range to what its integer form does by itself (none, or never below the zero point) and
   // returns the limits that remain. Clip does them all itself.
   static Range limit(Node& node, const Value& result) {
-    Range* range = nullptr;
-    if (auto* conv = std::get_if<Conv>(&node.op)) range = &conv->range;
-    if (auto* linear = std::get_if<Linear>(&node.op)) range = &linear->range;
-    if (auto* add = std::get_if<Add>(&node.op)) range = &add->range;
-    if (auto* norm = std::get_if<BatchNorm>(&node.op)) range = &norm->range;
-    if (range == nullptr) return {};
+    Range* range = range_of(node.op);
+    if (range == nullptr || std::holds_alternative<Clip>(node.op)) return {};
     const float inverse = 1.0F / static_cast<float>(result.qparams->scales[0]);
     const auto zero_point = static_cast<float>(result.qparams->zero_points[0]);
     const DTypeInfo& ends = info(result.dtype);

@@ -89,6 +89,9 @@ using QuantizeWeight = std::function<Tensor(const Node& node, const Tensor& weig
 void insert_qdq(Graph& graph, const std::map<ValueId, ActivationParams>& activations,
                 const Excluded& excluded, const QuantizeWeight& quantize_weight);
 
+/// The limits of an operation's results, null when it has none.
+Range* range_of(Op& op);
+
 /// Whether all elements of a float32 tensor are finite. Constants are combined only into such: a weight or
 /// bias that overflowed would not be read back from a file.
 bool all_finite(const Tensor& tensor);
