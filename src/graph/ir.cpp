@@ -169,6 +169,10 @@ void remove_dead_nodes(Graph& graph) {
   }
   std::reverse(kept.begin(), kept.end());
   graph.nodes = std::move(kept);
+  // Constants are most of a network's memory. The values stay, as their numbers are what nodes name.
+  for (std::size_t v = 0; v < needed.size(); ++v) {
+    if (!needed[v]) graph.values[v].constant = graph.values[v].quantized_constant = Tensor();
+  }
 }
 
 Ordering topological_order(const std::vector<std::vector<std::size_t>>& needs) {

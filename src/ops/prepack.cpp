@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engines/weight_sums.hpp"
 #include "ops/packed_params_impl.hpp"
 #include "support/check.hpp"
 
@@ -70,12 +71,15 @@ std::int64_t accumulator_bound(const Tensor& dense_weight, const ConvGeometry& g
   const std::int8_t* w = dense_weight.data<std::int8_t>();
   std::vector<std::int64_t> sums(static_cast<std::size_t>(g.out_channels));
   const Shape sizes = g.weight_sizes();
+  // Weights that lie side by side and belong to one channel.
+  const std::int64_t run = g.transposed ? g.taps() : sizes[1] * g.taps();
+  const std::int64_t runs = g.transposed ? sizes[1] : 1;
   for (std::int64_t i = 0; i < sizes[0]; ++i) {
-    for (std::int64_t j = 0; j < sizes[1]; ++j) {
-      const std::int64_t oc = g.transposed ? i / g.in_channels_per_group() * sizes[1] + j : i;
-      const std::int32_t zero_point = zero_points[static_cast<std::size_t>(oc)];
-      std::int64_t& sum = sums[static_cast<std::size_t>(oc)];
-      for (std::int64_t t = 0; t < g.taps(); ++t) sum += std::abs(*w++ - zero_point);
+    for (std::int64_t j = 0; j < runs; ++j) {
+      const auto oc =
+          static_cast<std::size_t>(g.transposed ? i / g.in_channels_per_group() * sizes[1] + j : i);
+      sums[oc] += engines::weight_sums(w, run, zero_points[oc]).magnitude();
+      w += run;
     }
   }
   return 255 * *std::max_element(sums.begin(), sums.end());

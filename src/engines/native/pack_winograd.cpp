@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+
+#include "engines/weight_sums.hpp"
 
 namespace qconv::engines {
 namespace {
@@ -10,26 +11,41 @@ namespace {
 using winograd::kPatch;
 using winograd::kPoints;
 
-constexpr std::size_t kTaps = 9;
+constexpr std::int64_t kTaps = 9;
+constexpr std::int64_t kChunk = 16;
+
+// Numbers that go through the transform together. At most 49 * 255 in magnitude: no row of the matrix has
+// coefficients of more than 7 altogether.
+using Chunk = std::array<std::int16_t, kChunk>;
+using ChunkTaps = std::array<Chunk, kTaps>;
+using ChunkPoints = std::array<Chunk, kPatch>;
 
 // 24 G, divided by what the output transform multiplies with (to_outputs, kernels/winograd/body.hpp).
-template <class Get>
-std::array<std::int32_t, kPatch> to_points(const Get& w) {
-  const std::int32_t outer = w(0) + w(2);
-  const std::int32_t wide = w(0) + 4 * w(2);
-  return {6 * w(0), -2 * (outer + w(1)), -2 * (outer - w(1)), wide + 2 * w(1), wide - 2 * w(1), 6 * w(2)};
-}
-
-// At most 49 * 255 in magnitude: no row of the matrix has coefficients of more than 7 altogether.
-std::array<std::int16_t, kPoints> transform_kernel(const std::array<std::int32_t, kTaps>& w) {
-  std::array<std::array<std::int32_t, kPatch>, 3> rows;
-  for (std::size_t x = 0; x < 3; ++x) rows[x] = to_points([&](std::size_t y) { return w[3 * y + x]; });
-  std::array<std::int16_t, kPoints> points;
-  for (std::size_t y = 0; y < kPatch; ++y) {
-    const auto row = to_points([&](std::size_t x) { return rows[x][y]; });
-    for (std::size_t x = 0; x < kPatch; ++x) points[y * kPatch + x] = static_cast<std::int16_t>(row[x]);
+ChunkPoints to_points(const Chunk& w0, const Chunk& w1, const Chunk& w2) {
+  ChunkPoints points;
+  for (std::size_t i = 0; i < w0.size(); ++i) {
+    const int outer = w0[i] + w2[i];
+    const int wide = w0[i] + 4 * w2[i];
+    points[0][i] = static_cast<std::int16_t>(6 * w0[i]);
+    points[1][i] = static_cast<std::int16_t>(-2 * (outer + w1[i]));
+    points[2][i] = static_cast<std::int16_t>(-2 * (outer - w1[i]));
+    points[3][i] = static_cast<std::int16_t>(wide + 2 * w1[i]);
+    points[4][i] = static_cast<std::int16_t>(wide - 2 * w1[i]);
+    points[5][i] = static_cast<std::int16_t>(6 * w2[i]);
   }
   return points;
+}
+
+// Writes `count` numbers of every point, `distance` from one point to the next.
+void transform_kernels(const ChunkTaps& w, std::int64_t count, std::int16_t* to, std::int64_t distance) {
+  std::array<ChunkPoints, 3> rows;
+  for (std::size_t x = 0; x < 3; ++x) rows[x] = to_points(w[x], w[3 + x], w[6 + x]);
+  for (std::size_t y = 0; y < kPatch; ++y) {
+    for (const Chunk& point : to_points(rows[0][y], rows[1][y], rows[2][y])) {
+      std::copy_n(point.begin(), count, to);
+      to += distance;
+    }
+  }
 }
 
 }  // namespace
@@ -41,11 +57,9 @@ std::string winograd_declines(const ConvGeometry& g, const WeightView& weights) 
   // The sums of a channel lie in an interval of this width, of which the arithmetic keeps 26 bits.
   const std::int64_t reduction = g.reduction();
   for (std::int64_t oc = 0; oc < g.out_channels; ++oc) {
-    std::int64_t width = 0;
-    for (std::int64_t i = 0; i < reduction; ++i) {
-      width +=
-          std::abs(weights.values[oc * reduction + i] - weights.zero_points[static_cast<std::size_t>(oc)]);
-    }
+    const std::int64_t width = weight_sums(weights.values + oc * reduction, reduction,
+                                           weights.zero_points[static_cast<std::size_t>(oc)])
+                                   .magnitude();
     if (255 * width >= std::int64_t{1} << (32 - winograd::kSpareBits))
       return "the weights must sum up to less";
   }
@@ -61,13 +75,8 @@ PackedWinograd::PackedWinograd(const ConvGeometry& geometry, const WeightView& w
       zero_points_(weights.zero_points.begin(), weights.zero_points.end()) {
   const std::int64_t reduction = geometry.reduction();
   for (std::int64_t oc = 0; oc < geometry.out_channels; ++oc) {
-    std::int64_t positive = 0;
-    std::int64_t negative = 0;
-    for (std::int64_t i = 0; i < reduction; ++i) {
-      const std::int32_t w =
-          weights.values[oc * reduction + i] - weights.zero_points[static_cast<std::size_t>(oc)];
-      (w > 0 ? positive : negative) += std::abs(w);
-    }
+    const auto [positive, negative] = weight_sums(weights.values + oc * reduction, reduction,
+                                                  weights.zero_points[static_cast<std::size_t>(oc)]);
     positive_.push_back(positive);
     negative_.push_back(negative);
   }
@@ -104,25 +113,25 @@ void PackedWinograd::transform() const {
     total += kPoints * static_cast<std::size_t>(depth * pairs * width * lanes * 2);
   }
   transformed_.values = AlignedBuffer<std::int16_t>(total);
-  std::memset(transformed_.values.data(), 0, total * sizeof(std::int16_t));
   for (const WinogradWeights::Panel& panel : transformed_.panels) {
     const std::int64_t step = panel.vectors * lanes * 2;
-    for (std::int64_t i = 0; i < depth * geometry_.in_channels; ++i) {
-      const std::int64_t tap = i / geometry_.in_channels;
-      const std::int64_t ic = i % geometry_.in_channels;
-      for (std::int64_t column = 0; column < panel.columns; ++column) {
-        const std::int64_t oc = panel.first + column;
-        const std::int8_t* w = values_.data() + ((oc * geometry_.in_channels + ic) * depth + tap) *
-                                                    static_cast<std::int64_t>(kTaps);
-        std::array<std::int32_t, kTaps> centred;
-        for (std::size_t t = 0; t < kTaps; ++t)
-          centred[t] = w[t] - zero_points_[static_cast<std::size_t>(oc)];
-        const auto points = transform_kernel(centred);
-        std::int16_t* to =
-            transformed_.values.data() + panel.offset + (tap * pairs + ic / 2) * step + column * 2 + ic % 2;
-        for (const std::int16_t point : points) {
-          *to = point;
-          to += depth * pairs * step;
+    for (std::int64_t tap = 0; tap < depth; ++tap) {
+      for (std::int64_t pair = 0; pair < pairs; ++pair) {
+        std::int16_t* to = transformed_.values.data() + panel.offset + (tap * pairs + pair) * step;
+        for (std::int64_t first = 0; first < step; first += kChunk) {
+          // The two channels of a pair lie side by side in every column. Zero past the last of either.
+          ChunkTaps taps{};
+          for (std::int64_t i = 0; i < kChunk; ++i) {
+            const std::int64_t column = (first + i) / 2;
+            const std::int64_t ic = 2 * pair + i % 2;
+            if (column >= panel.columns || ic >= geometry_.in_channels) continue;
+            const std::int64_t oc = panel.first + column;
+            const std::int8_t* w = values_.data() + ((oc * geometry_.in_channels + ic) * depth + tap) * kTaps;
+            const std::int32_t zero_point = zero_points_[static_cast<std::size_t>(oc)];
+            for (std::size_t t = 0; t < taps.size(); ++t)
+              taps[t][static_cast<std::size_t>(i)] = static_cast<std::int16_t>(w[t] - zero_point);
+          }
+          transform_kernels(taps, std::min(kChunk, step - first), to + first, depth * pairs * step);
         }
       }
     }
