@@ -129,6 +129,7 @@ void bind_network(nb::module_& m) {
         return "<qconv.Network " + n.name() + (n.quantized() ? ", quantized>" : ", float>");
       });
   bind_quantization(m, network);
+  bind_search(m, network);
 }
 
 }  // namespace qconv::python

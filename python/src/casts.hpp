@@ -146,6 +146,7 @@ void bind_training();
 void bind_trees();
 void bind_network(nb::module_& m);
 void bind_quantization(nb::module_& m, nb::class_<Network>& network);
+void bind_search(nb::module_& m, nb::class_<Network>& network);
 void bind_io(nb::module_& m);
 /// @}
 
