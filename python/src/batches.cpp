@@ -10,9 +10,12 @@ bool is_function(const nb::object& batches) {
 }
 
 std::vector<Tensor> batch_of(nb::handle item) {
-  if (nb::isinstance<nb::list>(item) || nb::isinstance<nb::tuple>(item))
-    return nb::cast<std::vector<Tensor>>(item);
-  return {nb::cast<Tensor>(item)};
+  std::vector<Tensor> tensors(1);
+  const bool several = nb::isinstance<nb::list>(item) || nb::isinstance<nb::tuple>(item);
+  if (several ? nb::try_cast(item, tensors) : nb::try_cast(item, tensors[0])) return tensors;
+  throw TypeError("batches: expected float32 arrays, or lists of them, one per input, got a " +
+                  std::string(several ? "list that holds something else"
+                                      : nb::cast<std::string>(item.type().attr("__name__"))));
 }
 
 class Batches {

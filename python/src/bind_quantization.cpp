@@ -46,12 +46,12 @@ void bind_quantization(nb::module_& m, nb::class_<Network>& network) {
   bind_rules(m);
   const std::string signature =
       "def quantize(self, batches: collections.abc.Iterable | collections.abc.Callable[[], object], *, " +
-      kQuantizeSignature + ") -> Network";
+      quantize_signature() + ") -> Network";
   const std::string doc =
       "Runs the network over batches, chooses quantization parameters and returns the quantized network.\n\n"
       "batches: float32 arrays, or lists of arrays, one per input: an iterable, a function that returns an "
       "iterator, or one that returns the next batch and None at the end.\n" +
-      kQuantizeDoc +
+      quantize_doc() +
       "\nValueError for options or data that do not fit; TypeError, too, for an iterator (as a generator) "
       "with "
       "correct_bias or adaptive rounding, which read the batches more than once.";

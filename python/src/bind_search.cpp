@@ -144,7 +144,7 @@ void bind_search(nb::module_& m, nb::class_<Network>& network) {
   const std::string judging = "evaluation: " + source +
                               " | None = None, labels: collections.abc.Iterable[int] | None = None, "
                               "on_evaluation: collections.abc.Callable[[str, int], object] | None = None, " +
-                              kQuantizeSignature;
+                              quantize_signature();
   const std::string judging_doc =
       "evaluation: what networks are judged on, read many times; batches unless given.\n"
       "labels: the class of each sample of it, in order, for results of sizes (N, classes).\n"

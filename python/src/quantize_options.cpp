@@ -46,32 +46,38 @@ std::function<void(Args...)> calling(nb::handle function) {
 
 }  // namespace
 
-const std::string kQuantizeSignature =
-    "activation: ObserverFactory | None = None, per_channel: bool = True, "
-    "exclude_layers: collections.abc.Sequence[str] = (), exclude_ops: collections.abc.Sequence[str] = (), "
-    "rules: collections.abc.Sequence[QuantizeRule] = (), equalize: bool = False, "
-    "equalize_clips: bool = False, correct_bias: bool = False, rounding: str = 'nearest', engine: str = '', "
-    "note: collections.abc.Callable[[str, str], object] | None = None, "
-    "on_step: collections.abc.Callable[[str, int, int], object] | None = None, "
-    "progress: collections.abc.Callable[[int], object] | None = None";
+std::string quantize_signature() {
+  return "activation: ObserverFactory | None = None, per_channel: bool = True, "
+         "exclude_layers: collections.abc.Sequence[str] = (), exclude_ops: collections.abc.Sequence[str] = "
+         "(), "
+         "rules: collections.abc.Sequence[QuantizeRule] = (), equalize: bool = False, "
+         "equalize_clips: bool = False, correct_bias: bool = False, rounding: str = 'nearest', engine: str = "
+         "'', "
+         "note: collections.abc.Callable[[str, str], object] | None = None, "
+         "on_step: collections.abc.Callable[[str, int, int], object] | None = None, "
+         "progress: collections.abc.Callable[[int], object] | None = None";
+}
 
-const std::string kQuantizeDoc =
-    "activation: makes the observer of each activation; HistogramObserver unless given.\n"
-    "per_channel: a weight scale for each output channel, or one for all.\n"
-    "exclude_layers, exclude_ops: what stays float, names or patterns ('/layer1/*').\n"
-    "rules: what to do differently for some layers; the last one that fits counts.\n"
-    "equalize: makes the channels of consecutive layers equally wide first; what the network computes "
-    "stays.\n"
-    "equalize_clips: with equalize, turns a ReLU6 between two layers into a ReLU, which changes what is "
-    "computed where a value was above 6.\n"
-    "correct_bias: gives each channel the mean over the batches that it has in float. Reads the batches as "
-    "often as the network has layers in a row, and twice more.\n"
-    "rounding: of weights, 'nearest' or 'adaptive' (all of an output channel together; reads the batches up "
-    "to three times, more for very wide layers).\n"
-    "engine: of the quantized network; the float network's unless given.\n"
-    "note: called with a layer's name and a text, for layers that deserve a look.\n"
-    "on_step: called with the step's name, what is done and the total, while a repair goes on.\n"
-    "progress: called with the number of batches so far while calibrating.";
+std::string quantize_doc() {
+  return "activation: makes the observer of each activation; HistogramObserver unless given.\n"
+         "per_channel: a weight scale for each output channel, or one for all.\n"
+         "exclude_layers, exclude_ops: what stays float, names or patterns ('/layer1/*').\n"
+         "rules: what to do differently for some layers; the last one that fits counts.\n"
+         "equalize: makes the channels of consecutive layers equally wide first; what the network computes "
+         "stays.\n"
+         "equalize_clips: with equalize, turns a ReLU6 between two layers into a ReLU, which changes what is "
+         "computed where a value was above 6.\n"
+         "correct_bias: gives each channel the mean over the batches that it has in float. Reads the batches "
+         "as "
+         "often as the network has layers in a row, and twice more.\n"
+         "rounding: of weights, 'nearest' or 'adaptive' (all of an output channel together; reads the "
+         "batches up "
+         "to three times, more for very wide layers).\n"
+         "engine: of the quantized network; the float network's unless given.\n"
+         "note: called with a layer's name and a text, for layers that deserve a look.\n"
+         "on_step: called with the step's name, what is done and the total, while a repair goes on.\n"
+         "progress: called with the number of batches so far while calibrating.";
+}
 
 QuantizeOptions quantize_options_of(std::string_view who, const nb::kwargs& kwargs) {
   QuantizeOptions options;

@@ -10,9 +10,9 @@
 namespace qconv::python {
 
 /// The keyword arguments of Network.quantize as its signature has them.
-extern const std::string kQuantizeSignature;
+std::string quantize_signature();
 /// What they mean.
-extern const std::string kQuantizeDoc;
+std::string quantize_doc();
 
 /// The keyword arguments of Network.quantize as options. Throws TypeError, in the name of `who`, for one that
 /// is unknown or of a wrong type. The options' functions call those in `kwargs`, which must outlive them.

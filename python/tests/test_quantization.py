@@ -99,6 +99,12 @@ def test_one_pass_takes_iterators(network, batches):
     assert network.quantize(iter(batches), equalize=True).to_onnx() == wanted
 
 
+@pytest.mark.parametrize("bad, what", [(3, "int"), ("x", "str"), ([3], "list"), (None, "NoneType")])
+def test_batches_of_something_else(network, bad, what):
+    with pytest.raises(TypeError, match=f"^batches: expected float32 arrays, or lists of them, one per input, got a {what}"):
+        network.quantize([bad])
+
+
 def test_callbacks(rng, batches):
     weights = [rng.normal(0, 0.2, s) for s in ((8, 3, 3, 3), (4, 8, 3, 3))]
     weights[0][5] = 0
