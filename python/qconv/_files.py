@@ -63,10 +63,8 @@ def quantize_onnx(
 ) -> _qconv.Network:
     """Quantizes a float ONNX network with calibration data and writes it as QDQ ONNX.
 
-    model: path of the float network. output: path to write, or None. batches: an iterable of float32 arrays, or of lists
-    of them, one per input; or a function that returns the next of these, and None at the end. options: as for
-    Network.quantize (activation, per_channel, exclude_layers, exclude_ops, rules, progress).
-    Returns the quantized Network. Throws FileError for the files and ValueError for data that does not fit.
+    model: path of the float network. output: path to write, or None. batches and options: as for Network.quantize.
+    Returns the quantized Network. Raises FileError for the files, and what Network.quantize raises.
     """
     network = _qconv.Network(model).quantize(batches, **options)
     if output is not None:

@@ -1,4 +1,4 @@
-// Whole networks: load, run, look inside, quantize.
+// Whole networks: load, run, look inside.
 #include <nanobind/stl/filesystem.h>
 
 #include "casts.hpp"
@@ -42,14 +42,6 @@ void bind_infos(nb::module_& m) {
       .def_ro("kernel", &LayerInfo::kernel)
       .def_ro("quantized", &LayerInfo::quantized)
       .def("__repr__", [](const LayerInfo& l) { return "<" + l.op + " " + l.name + ">"; });
-  nb::class_<LayerDifference>(m, "LayerDifference",
-                              "How far a layer is from the layer of the same name in another network.")
-      .def_ro("name", &LayerDifference::name)
-      .def_ro("op", &LayerDifference::op)
-      .def_ro("sqnr_db", &LayerDifference::sqnr_db)
-      .def_ro("cosine", &LayerDifference::cosine)
-      .def_ro("mean_abs_error", &LayerDifference::mean_abs_error)
-      .def_ro("max_abs_error", &LayerDifference::max_abs_error);
 }
 
 NetworkOptions options_of(const std::string& engine, std::size_t max_memory_bytes) {
@@ -84,85 +76,15 @@ nb::object run(const Network& network, const nb::args& args, const nb::kwargs& k
   return results.size() == 1 ? nb::cast(results[0]) : nb::cast(results);
 }
 
-std::vector<Tensor> batch_of(nb::handle item) {
-  if (nb::isinstance<nb::list>(item) || nb::isinstance<nb::tuple>(item))
-    return nb::cast<std::vector<Tensor>>(item);
-  return {nb::cast<Tensor>(item)};
-}
-
-// A batch source that draws from a Python iterable, or calls a function until it returns None. Each item is
-// an array, or a list of them.
-BatchSource batches_of(const nb::object& batches) {
-  if (PyCallable_Check(batches.ptr()) != 0 && !nb::hasattr(batches, "__iter__")) {
-    return [batches]() -> std::optional<std::vector<Tensor>> {
-      const nb::gil_scoped_acquire gil;
-      const nb::object item = batches();
-      if (item.is_none()) return std::nullopt;
-      return batch_of(item);
-    };
-  }
-  return [iterator = nb::iter(batches)]() mutable -> std::optional<std::vector<Tensor>> {
-    const nb::gil_scoped_acquire gil;
-    if (iterator == nb::iterator::sentinel()) return std::nullopt;
-    const nb::object item = nb::borrow(*iterator);
-    ++iterator;
-    return batch_of(item);
-  };
-}
-
-Network quantized(const Network& network, const nb::object& batches,
-                  const std::optional<ObserverFactory>& activation, bool per_channel,
-                  const std::vector<std::string>& exclude_layers, const std::vector<std::string>& exclude_ops,
-                  const std::vector<QuantizeRule>& rules, const std::optional<nb::callable>& progress) {
-  QuantizeOptions options;
-  if (activation) options.activation = *activation;
-  options.per_channel = per_channel;
-  options.exclude_layers = exclude_layers;
-  options.exclude_ops = exclude_ops;
-  options.rules = rules;
-  if (progress) {
-    options.progress = [&progress](std::size_t count) {
-      const nb::gil_scoped_acquire gil;
-      (*progress)(count);
-    };
-  }
-  const BatchSource source = batches_of(batches);
-  const nb::gil_scoped_release nogil;
-  return quantize(network, source, options);
-}
-
-void bind_rules(nb::module_& m) {
-  nb::class_<QuantizeRule>(
-      m, "QuantizeRule",
-      "What Network.quantize does differently with the layers whose name and operator both fit; in these "
-      "patterns * stands for any characters and ? for one. Inputs of the network have the operator 'Input'.")
-      .def(
-          "__init__",
-          [](QuantizeRule* self, const std::string& layer, const std::string& op, std::optional<bool> exclude,
-             const std::optional<ObserverFactory>& activation, std::optional<bool> per_channel) {
-            new (self) QuantizeRule{.layer = layer,
-                                    .op = op,
-                                    .exclude = exclude,
-                                    .activation = activation.value_or(ObserverFactory{}),
-                                    .per_channel = per_channel};
-          },
-          nb::kw_only(), arg("layer") = "*", arg("op") = "*", arg("exclude") = nb::none(),
-          arg("activation") = nb::none(), arg("per_channel") = nb::none())
-      .def_ro("layer", &QuantizeRule::layer)
-      .def_ro("op", &QuantizeRule::op)
-      .def_ro("exclude", &QuantizeRule::exclude)
-      .def_ro("per_channel", &QuantizeRule::per_channel);
-}
-
 }  // namespace
 
 void bind_network(nb::module_& m) {
   bind_infos(m);
-  bind_rules(m);
-  nb::class_<Network>(
+  nb::class_<Network> network(
       m, "Network",
       "A network that is ready to run: float, quantized or mixed. Immutable; any number of threads may "
-      "run one at once. Tensors are float32 at the border.")
+      "run one at once. Tensors are float32 at the border.");
+  network
       .def(
           "__init__",
           [](Network* self, const std::filesystem::path& path, const std::string& engine,
@@ -203,29 +125,11 @@ void bind_network(nb::module_& m) {
           "summary",
           [](const Network& n, const std::vector<Shape>& input_shapes) { return n.summary(input_shapes); },
           arg("input_shapes") = std::vector<Shape>{}, "A table of the layers, for people.")
-      .def("quantize", &quantized, arg("batches"), nb::kw_only(), arg("activation") = nb::none(),
-           arg("per_channel") = true, arg("exclude_layers") = std::vector<std::string>{},
-           arg("exclude_ops") = std::vector<std::string>{}, arg("rules") = std::vector<QuantizeRule>{},
-           arg("progress") = nb::none(),
-           "Runs the network over batches (an iterable of arrays, or of lists of arrays; or a function that "
-           "returns "
-           "the next, and None at the end), chooses quantization parameters and returns the quantized "
-           "network. "
-           "exclude_layers and exclude_ops are names or patterns ('/layer1/*'); the last of the rules that "
-           "fits "
-           "counts; progress is called after each batch with the number of batches so far.")
       .def("__repr__", [](const Network& n) {
         return "<qconv.Network " + n.name() + (n.quantized() ? ", quantized>" : ", float>");
       });
-  m.def(
-      "compare_layers",
-      [](const Network& reference, const Network& other, const nb::object& batches) {
-        const BatchSource source = batches_of(batches);
-        const nb::gil_scoped_release nogil;
-        return compare_layers(reference, other, source);
-      },
-      arg("reference"), arg("other"), arg("batches"),
-      "How far each layer of one network is from the other's.");
+  bind_quantization(m, network);
+  bind_search(m, network);
 }
 
 }  // namespace qconv::python

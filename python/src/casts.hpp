@@ -145,6 +145,9 @@ void bind_convolutions();
 void bind_training();
 void bind_trees();
 void bind_network(nb::module_& m);
+void bind_quantization(nb::module_& m, nb::class_<Network>& network);
+void bind_search(nb::module_& m, nb::class_<Network>& network);
+void bind_analysis(nb::module_& m);
 void bind_io(nb::module_& m);
 /// @}
 

@@ -91,5 +91,6 @@ NB_MODULE(_qconv, m) {
   bind_trees();
   bind_io(m);
   bind_network(m);
+  bind_analysis(m);
   m.attr("__name__") = own_name;
 }
