@@ -12,17 +12,17 @@ using winograd::kPatch;
 using winograd::kPoints;
 
 constexpr std::int64_t kTaps = 9;
-constexpr std::int64_t kChunk = 16;
+constexpr std::int64_t kWeightGroup = 16;
 
 // Numbers that go through the transform together. At most 49 * 255 in magnitude: no row of the matrix has
 // coefficients of more than 7 altogether.
-using Chunk = std::array<std::int16_t, kChunk>;
-using ChunkTaps = std::array<Chunk, kTaps>;
-using ChunkPoints = std::array<Chunk, kPatch>;
+using WeightGroup = std::array<std::int16_t, kWeightGroup>;
+using GroupTaps = std::array<WeightGroup, kTaps>;
+using GroupPoints = std::array<WeightGroup, kPatch>;
 
 // 24 G, divided by what the output transform multiplies with (to_outputs, kernels/winograd/body.hpp).
-ChunkPoints to_points(const Chunk& w0, const Chunk& w1, const Chunk& w2) {
-  ChunkPoints points;
+GroupPoints to_points(const WeightGroup& w0, const WeightGroup& w1, const WeightGroup& w2) {
+  GroupPoints points;
   for (std::size_t i = 0; i < w0.size(); ++i) {
     const int outer = w0[i] + w2[i];
     const int wide = w0[i] + 4 * w2[i];
@@ -37,11 +37,11 @@ ChunkPoints to_points(const Chunk& w0, const Chunk& w1, const Chunk& w2) {
 }
 
 // Writes `count` numbers of every point, `distance` from one point to the next.
-void transform_kernels(const ChunkTaps& w, std::int64_t count, std::int16_t* to, std::int64_t distance) {
-  std::array<ChunkPoints, 3> rows;
+void transform_kernels(const GroupTaps& w, std::int64_t count, std::int16_t* to, std::int64_t distance) {
+  std::array<GroupPoints, 3> rows;
   for (std::size_t x = 0; x < 3; ++x) rows[x] = to_points(w[x], w[3 + x], w[6 + x]);
   for (std::size_t y = 0; y < kPatch; ++y) {
-    for (const Chunk& point : to_points(rows[0][y], rows[1][y], rows[2][y])) {
+    for (const WeightGroup& point : to_points(rows[0][y], rows[1][y], rows[2][y])) {
       std::copy_n(point.begin(), count, to);
       to += distance;
     }
@@ -118,10 +118,10 @@ void PackedWinograd::transform() const {
     for (std::int64_t tap = 0; tap < depth; ++tap) {
       for (std::int64_t pair = 0; pair < pairs; ++pair) {
         std::int16_t* to = transformed_.values.data() + panel.offset + (tap * pairs + pair) * step;
-        for (std::int64_t first = 0; first < step; first += kChunk) {
+        for (std::int64_t first = 0; first < step; first += kWeightGroup) {
           // The two channels of a pair lie side by side in every column. Zero past the last of either.
-          ChunkTaps taps{};
-          for (std::int64_t i = 0; i < kChunk; ++i) {
+          GroupTaps taps{};
+          for (std::int64_t i = 0; i < kWeightGroup; ++i) {
             const std::int64_t column = (first + i) / 2;
             const std::int64_t ic = 2 * pair + i % 2;
             if (column >= panel.columns || ic >= geometry_.in_channels) continue;
@@ -131,7 +131,7 @@ void PackedWinograd::transform() const {
             for (std::size_t t = 0; t < taps.size(); ++t)
               taps[t][static_cast<std::size_t>(i)] = static_cast<std::int16_t>(w[t] - zero_point);
           }
-          transform_kernels(taps, std::min(kChunk, step - first), to + first, depth * pairs * step);
+          transform_kernels(taps, std::min(kWeightGroup, step - first), to + first, depth * pairs * step);
         }
       }
     }
