@@ -15,9 +15,11 @@ import samples
 
 LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+RESIDUAL = ("use_res_connect", "apply_residual")  # what torchvision's blocks say of themselves
 COUNT, BATCH = 96, 8  # training samples, and how many at once
 MEAN_TAKEN = 0.2  # share of a channel's mean that batch normalization takes away
 SMOOTH = 2.0  # deviation of what a filter's taps have in common, over that of what they do not
+BRANCH = 0.3  # what a block adds to its input, over what normalization alone would make of it
 UNNAMED = 0.15  # deviation of the weights in such a mixture: low, as none of them is ever the right one
 PIXELS = 8192  # of the last layer's input that take part in the fit
 
@@ -26,7 +28,8 @@ def vary(network: nn.Module) -> None:
     """Makes channels differ and filters smooth, as they are in trained networks.
 
     Normalization that leaves all channels alike is too easy to quantize. Filters without correlation between their taps are
-    too hard: many of them only find the noise, and normalization makes it as large as anything else.
+    too hard: many of them only find the noise, and normalization makes it as large as anything else. Blocks that add as much
+    as they are given double the noise in each of many: trained ones add less.
     """
     for module in network.modules():
         if isinstance(module, nn.modules.conv._ConvNd) and module.weight.requires_grad:
@@ -36,6 +39,10 @@ def vary(network: nn.Module) -> None:
         if isinstance(module, NORMS) and module.weight is not None:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.2)
+        if any(getattr(module, flag, False) for flag in RESIDUAL):
+            last = [m for m in module.modules() if isinstance(m, NORMS)][-1]
+            last.weight *= BRANCH
+            last.bias *= BRANCH
         for name, parameter in module.named_parameters(recurse=False):
             if name == "layer_scale":  # ConvNeXt's begin at 1e-6, which turns every block off
                 nn.init.uniform_(parameter, 0.1, 0.5)

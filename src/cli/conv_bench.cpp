@@ -82,8 +82,8 @@ ConvBench::ConvBench(const ConvProblem& problem, std::string_view engine)
   const std::int64_t outputs = problem.output_sizes().numel();
   if (has_add(problem.post_op)) addend_ = random_bytes(outputs, random);
   output_ = AlignedBuffer<std::uint8_t>(static_cast<std::size_t>(outputs));
-  std::vector<std::int8_t> weights(static_cast<std::size_t>(g.weight_sizes().numel()));
-  for (auto& w : weights) w = static_cast<std::int8_t>(uniform(random, -reach, reach));
+  weights_.resize(static_cast<std::size_t>(g.weight_sizes().numel()));
+  for (auto& w : weights_) w = static_cast<std::int8_t>(uniform(random, -reach, reach));
   std::vector<std::int32_t> zero_points;
   for (std::int64_t k = 0; k < g.out_channels; ++k) {
     const bool fresh = problem.weight_scheme == WeightScheme::per_channel || k == 0;
@@ -91,7 +91,8 @@ ConvBench::ConvBench(const ConvProblem& problem, std::string_view engine)
                           : fresh                     ? uniform(random, -reach / 2, reach / 2)
                                                       : zero_points[0]);
   }
-  packed_ = engine_->pack(g, {weights.data(), zero_points});
+  const std::vector<engines::WeightSums> sums = engines::weight_sums(g, weights_.data(), zero_points);
+  packed_ = engine_->pack(g, {weights_.data(), zero_points, sums});
   prepared_ = engine_->prepare(packed_, problem, requantization(problem, reach, random));
 }
 

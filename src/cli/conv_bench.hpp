@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <qconv/conv_problem.hpp>
 
@@ -29,6 +30,7 @@ class ConvBench {
   AlignedBuffer<std::uint8_t> input_;  // these three as tensors have them
   AlignedBuffer<std::uint8_t> addend_;
   AlignedBuffer<std::uint8_t> output_;
+  std::vector<std::int8_t> weights_;
   std::shared_ptr<const engines::PackedWeights> packed_;
   std::unique_ptr<const engines::Prepared> prepared_;
 };

@@ -9,15 +9,18 @@
 
 #include <qconv/conv_problem.hpp>
 
+#include "engines/weight_sums.hpp"
 #include "quantize/requantization.hpp"
 #include "support/thread_pool.hpp"
 
 namespace qconv::engines {
 
-/// Weights as the caller has them, checked: row major, PyTorch's layout (ConvGeometry::weight_sizes).
+/// Weights as the caller has them, checked: row major, PyTorch's layout (ConvGeometry::weight_sizes). The
+/// other members have one element per output channel.
 struct WeightView {
   const std::int8_t* values;
-  std::span<const std::int32_t> zero_points;  ///< one per output channel
+  std::span<const std::int32_t> zero_points;
+  std::span<const WeightSums> sums;
 };
 
 /// What an engine keeps of the weights; immutable.
@@ -56,7 +59,7 @@ class Engine {
   /// Empty when the engine can run such a convolution, else the reason why not, as a clause ("groups must
   /// ...").
   virtual std::string declines(const ConvGeometry& geometry) const = 0;
-  /// Copies what it needs of the weights.
+  /// The caller keeps `weights.values` as they are for as long as there is the result; the rest is copied.
   virtual std::shared_ptr<const PackedWeights> pack(const ConvGeometry& geometry,
                                                     const WeightView& weights) const = 0;
   /// `weights` come from pack() of this engine and are kept alive by the result.

@@ -314,7 +314,9 @@ Tensor evaluate(const Node& node, std::span<const Fact> inputs, std::size_t& bud
   }
   const std::optional<Shape> sizes = infer(node, inputs).sizes;
   if (!sizes) return {};
-  return std::visit(Evaluate{inputs, sizes, budget}, node.op);
+  std::vector<Fact> facts(inputs.begin(), inputs.end());
+  for (Fact& fact : facts) fact.tensor = fact.elements();
+  return std::visit(Evaluate{facts, sizes, budget}, node.op);
 }
 
 }  // namespace qconv::graph

@@ -10,7 +10,11 @@ namespace qconv::graph {
 struct Fact {
   DType dtype = DType::float32;
   std::optional<Shape> sizes;  ///< kDynamic for a size that is not known
-  Tensor tensor;               ///< the elements, where they are known early
+  Tensor tensor;  ///< the elements as they are stored (Value::constant), where they are known early
+
+  Tensor elements() const {
+    return dtype == DType::float32 && tensor.is_quantized() ? tensor.dequantize() : tensor;
+  }
 };
 
 /// Sizes and dtype of the node's result, from what is known of its inputs (absent ones have an empty Fact);

@@ -137,6 +137,13 @@ ValueId Graph::add_constant(std::string value_name, Tensor tensor) {
   return add_value(std::move(v));
 }
 
+ValueId Graph::add_dequantized_constant(std::string value_name, Tensor int8) {
+  const ValueId id = add_constant(std::move(value_name), std::move(int8));
+  value(id).dtype = DType::float32;
+  value(id).qparams.reset();
+  return id;
+}
+
 Uses::Uses(const Graph& graph)
     : producers_(graph.values.size(), -1),
       readers_(graph.values.size()),
@@ -171,7 +178,7 @@ void remove_dead_nodes(Graph& graph) {
   graph.nodes = std::move(kept);
   // Constants are most of a network's memory. The values stay, as their numbers are what nodes name.
   for (std::size_t v = 0; v < needed.size(); ++v) {
-    if (!needed[v]) graph.values[v].constant = graph.values[v].quantized_constant = Tensor();
+    if (!needed[v]) graph.values[v].constant = Tensor();
   }
 }
 

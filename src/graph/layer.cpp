@@ -212,7 +212,7 @@ Layer prepare_table(const Graph& graph, const Node& node) {
 Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine) {
   const Value& weight = graph.value(node.inputs[1]);
   const std::optional<Tensor> bias =
-      node.input(2) == kNoValue ? std::nullopt : std::optional(graph.value(node.inputs[2]).constant);
+      node.input(2) == kNoValue ? std::nullopt : std::optional(graph.value(node.inputs[2]).elements());
   const bool integers = is_quantized(graph.value(node.inputs[0]).dtype);
   Layer layer;
   if (const auto* conv = std::get_if<Conv>(&node.op)) {
@@ -222,15 +222,15 @@ Layer prepare_layer(const Graph& graph, const Node& node, const std::string& eng
                                   {.padding_mode = g.padding_mode, .engine = engine});
     } else {
       layer.convolution = std::make_shared<const FloatConvolution>(
-          g, weight.constant, bias, post_op(conv->range, node.input(3) != kNoValue), node.name);
+          g, weight.elements(), bias, post_op(conv->range, node.input(3) != kNoValue), node.name);
     }
   } else {
     const auto& linear = std::get<Linear>(node.op);
     if (integers) {
       layer.packed = ops::linear_prepack(weight.constant, bias, {.engine = engine});
     } else {
-      layer.linear =
-          std::make_shared<const FloatLinear>(weight.constant, bias, post_op(linear.range, false), node.name);
+      layer.linear = std::make_shared<const FloatLinear>(weight.elements(), bias,
+                                                         post_op(linear.range, false), node.name);
     }
   }
   return layer;

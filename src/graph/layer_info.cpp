@@ -116,9 +116,9 @@ WeightCount count_weights(const Graph& graph, const Node& node) {
   WeightCount count;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     if (node.inputs[i] == kNoValue || !is_weight(node, i)) continue;
-    const Tensor& t = graph.value(node.inputs[i]).constant;
-    count.parameters += t.numel();
-    count.bytes += t.nbytes();
+    const Value& v = graph.value(node.inputs[i]);
+    count.parameters += v.constant.numel();
+    count.bytes += static_cast<std::size_t>(v.constant.numel()) * element_size(v.dtype);
   }
   return count;
 }

@@ -51,7 +51,7 @@ class Planner {
     }
     for (const ValueId v : graph_.outputs) {
       plan_.output_slots.push_back(slot_of_[static_cast<std::size_t>(v)]);
-      plan_.output_constants.push_back(fact(v).tensor);
+      plan_.output_constants.push_back(fact(v).elements());
       keep_until(v, static_cast<int>(plan_.steps.size()));
     }
     plan_.memory = plan_memory(plan_.lifetimes);
@@ -104,10 +104,12 @@ class Planner {
     Plan::Step step;
     step.node = index;
     step.layer = layer_for(index);
-    for (const ValueId v : node.inputs) {
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId v = node.inputs[i];
       const int slot = v == kNoValue ? -1 : slot_of_[static_cast<std::size_t>(v)];
+      const bool packed = has_weight(node) && i == 1;  // the layer has it
       step.slots.push_back(slot);
-      step.constants.push_back(v == kNoValue || slot >= 0 ? Tensor() : fact(v).tensor);
+      step.constants.push_back(v == kNoValue || slot >= 0 || packed ? Tensor() : fact(v).elements());
       if (slot >= 0) keep_until(v, now);
     }
     step.result = add_slot(node.output, sizes);

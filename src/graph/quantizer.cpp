@@ -137,7 +137,7 @@ void Quantizer::quantize_weights(bool finer) {
   for (const Node& node : graph.nodes) {
     if (!has_weight(node) || !quantizable(graph, node, left_out)) continue;
     const Value& weight = graph.value(node.inputs[1]);
-    if (weight.quantized_constant.defined()) continue;
+    if (weight.is_stored_as_int8()) continue;
     const WeightLayout layout = layout_of(graph, node);
     const int axis = channel_axis(node);
     const std::vector<float> bias = bias_of(graph, node);
@@ -186,7 +186,7 @@ void Quantizer::note_channels() const {
     if (!has_weight(*node)) continue;
     const WeightLayout layout = layout_of(graph, *node);
     const auto channels = static_cast<std::size_t>(layout.out_channels);
-    const std::vector<float> w = graph.value(node->inputs[1]).constant.to_vector<float>();
+    const std::vector<float> w = graph.value(node->inputs[1]).elements().to_vector<float>();
     std::vector<bool> alive(channels, false);
     for (std::size_t i = 0; i < w.size(); ++i) {
       const auto c = static_cast<std::size_t>(layout.out_of(static_cast<std::int64_t>(i)));

@@ -48,7 +48,7 @@ const std::map<std::string, graph::BinaryKind, std::less<>>& binaries() {
 
 // A constant vector of float32, finite.
 std::int64_t finite_vector(const OnnxNode& node, int input, std::string_view what) {
-  const Tensor& t = node.constant(input, what);
+  const Tensor t = node.constant(input, what);
   check(t.dtype() == DType::float32 && t.dim() == 1, "the {} must be a vector of float32, got {}", what,
         t.to_string());
   for (const float v : t.to_vector<float>()) check(std::isfinite(v), "the {} holds {}", what, v);
@@ -97,7 +97,7 @@ void binary(const OnnxNode& node) {
   const graph::Value& exponent = node.graph().value(b);
   if (op.kind == graph::BinaryKind::pow && !node.graph().value(a).early && exponent.is_constant() &&
       exponent.constant.numel() == 1 && keeps_rank(node, a, exponent.constant)) {
-    const auto power = static_cast<float>(exponent.constant.reshape({}).item());
+    const auto power = static_cast<float>(exponent.elements().reshape({}).item());
     check(std::isfinite(power), "an exponent of {} is not possible", power);
     node.result(graph::UnaryOp{{UnaryKind::pow, power}}, {a});
     return;
@@ -108,7 +108,7 @@ void binary(const OnnxNode& node) {
 // max(x, 0) + slope * min(x, 0), or LeakyRelu where there is one slope for all.
 void prelu(const OnnxNode& node) {
   const ValueId x = node.input(0);
-  const Tensor& slope = node.constant(1, "slope");
+  const Tensor slope = node.constant(1, "slope");
   check(slope.dtype() == DType::float32, "the slope must be float32, got {}", slope.to_string());
   const std::vector<float> values = slope.to_vector<float>();
   for (const float v : values) check(std::isfinite(v), "the slope holds {}", v);

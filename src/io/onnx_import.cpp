@@ -166,9 +166,9 @@ std::vector<std::size_t> node_order(const onnx::GraphProto& proto) {
   return std::move(ordering.order);
 }
 
-void add_initializers(OnnxReader& reader, const onnx::GraphProto& proto) {
+void add_initializers(OnnxReader& reader, onnx::GraphProto& proto) {
   check<FileError>(proto.sparse_initializer_size() == 0, "sparse initializers are not supported");
-  for (const onnx::TensorProto& tensor : proto.initializer()) {
+  for (onnx::TensorProto& tensor : *proto.mutable_initializer()) {
     reader.bind(tensor.name(),
                 reader.graph().add_constant(tensor.name(), tensor_from_onnx(tensor, reader.folder())));
   }
@@ -218,10 +218,10 @@ void add_nodes(OnnxReader& reader, const onnx::GraphProto& proto) {
   }
 }
 
-graph::Graph read_model(const onnx::ModelProto& model, const std::filesystem::path& folder,
-                        std::size_t file_size) {
+// Takes the weights out of the model.
+graph::Graph read_model(onnx::ModelProto& model, const std::filesystem::path& folder, std::size_t file_size) {
   const int opset = opset_of(model);
-  const onnx::GraphProto& proto = model.graph();
+  onnx::GraphProto& proto = *model.mutable_graph();
   check_names(proto);
   check_operators(proto);
   OnnxReader reader(opset, folder, kFoldingAllowance + file_size);

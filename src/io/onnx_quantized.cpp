@@ -26,7 +26,7 @@ Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, 
                    const Shape& sizes, DType fallback) {
   const int rank = sizes.rank();
   check(node.integer("block_size", 0) == 0, "blocked quantization is not supported");
-  const Tensor& scale = node.constant(scale_input, "scale");
+  const Tensor scale = node.constant(scale_input, "scale");
   check(scale.dtype() == DType::float32 && scale.dim() <= 1 && scale.numel() >= 1,
         "the scale must be float32, one or a vector, got {}", scale.to_string());
   Affine affine{{}, fallback};
@@ -34,7 +34,7 @@ Affine read_affine(const OnnxNode& node, int scale_input, int zero_point_input, 
   for (const float s : scale.to_vector<float>()) affine.qparams.scales.push_back(static_cast<double>(s));
   affine.qparams.zero_points.assign(affine.qparams.scales.size(), 0);
   if (node.has_input(zero_point_input)) {
-    const Tensor& zero_point = node.constant(zero_point_input, "zero point");
+    const Tensor zero_point = node.constant(zero_point_input, "zero point");
     switch (zero_point.dtype()) {
       case DType::uint8:
         affine.dtype = DType::quint8;
@@ -92,7 +92,7 @@ Tensor as_quantized(const Tensor& integers, Affine affine) {
   return make_quantized(shifted, affine.qparams);
 }
 
-// A float constant that remembers the int8 tensor it stands for.
+// A float constant, stored as the int8 tensor that it stands for.
 ValueId dequantized_constant(const OnnxNode& node, const Tensor& integers, const Affine& affine,
                              const std::string& name) {
   const bool matches = (affine.dtype == DType::quint8 && integers.dtype() == DType::uint8) ||
@@ -101,9 +101,8 @@ ValueId dequantized_constant(const OnnxNode& node, const Tensor& integers, const
   check(matches, "the zero point stands for {}, the integers are {}", to_string(affine.dtype),
         integers.to_string());
   const Tensor quantized = as_quantized(integers, affine);
-  const ValueId id = node.graph().add_constant(name, quantized.dequantize());
-  if (quantized.dtype() == DType::qint8) node.graph().value(id).quantized_constant = quantized;
-  return id;
+  return quantized.dtype() == DType::qint8 ? node.graph().add_dequantized_constant(name, quantized)
+                                           : node.graph().add_constant(name, quantized.dequantize());
 }
 
 DType dtype_of_integers(const Tensor& integers) {
@@ -139,13 +138,14 @@ void quantize_linear(const OnnxNode& node) {
   check(wanted == 0 || wanted == onnx::TensorProto::INT8 || wanted == onnx::TensorProto::UINT8,
         "output_dtype {} is not supported", wanted);
   if (x.is_constant()) {
-    const Affine affine = read_affine(node, 1, 2, node.integer("axis", 1), x.constant.sizes(), fallback);
+    const Tensor reals = x.elements();
+    const Affine affine = read_affine(node, 1, 2, node.integer("axis", 1), reals.sizes(), fallback);
     check(affine.dtype != DType::qint32, "constants are quantized to 8 bits; got int32");
-    check_qparams(affine.qparams, x.constant.sizes(), affine.dtype, "quantization");
+    check_qparams(affine.qparams, reals.sizes(), affine.dtype, "quantization");
     const QParams& q = affine.qparams;
-    const Tensor quantized =
-        q.is_per_channel() ? quantize_per_channel(x.constant, q.scales, q.zero_points, q.axis, affine.dtype)
-                           : quantize_per_tensor(x.constant, q.scales[0], q.zero_points[0], affine.dtype);
+    const Tensor quantized = q.is_per_channel()
+                                 ? quantize_per_channel(reals, q.scales, q.zero_points, q.axis, affine.dtype)
+                                 : quantize_per_tensor(reals, q.scales[0], q.zero_points[0], affine.dtype);
     return node.result_is(node.graph().add_constant(node.output_name(), quantized.int_repr()));
   }
   const Affine affine = read_affine_per_tensor(node, 1, 2, fallback);
@@ -161,7 +161,7 @@ void dequantize_linear(const OnnxNode& node) {
   const ValueId id = node.input(0);
   const Value& x = node.graph().value(id);
   if (x.is_constant()) {
-    const Tensor integers = x.constant;
+    const Tensor integers = x.elements();
     const Affine affine =
         read_affine(node, 1, 2, node.integer("axis", 1), integers.sizes(), dtype_of_integers(integers));
     return node.result_is(dequantized_constant(node, integers, affine, node.output_name()));
@@ -174,14 +174,14 @@ void dequantize_linear(const OnnxNode& node) {
 void qlinear_conv(const OnnxNode& node) {
   const ValueId x = node.input(0);
   check_same(node.graph().value(x), read_affine_per_tensor(node, 1, 2, DType::quint8));
-  const Tensor& integers = node.constant(3, "weight");
+  const Tensor integers = node.constant(3, "weight");
   Affine weight_affine = read_affine(node, 4, 5, 0, integers.sizes(), DType::quint8);
   const std::vector<double> weight_scales = weight_affine.qparams.scales;
   const ValueId weight = dequantized_constant(node, integers, weight_affine, node.name() + "/weight");
-  graph::Conv conv = read_conv(node, integers, false, node.graph().value(x).sizes);
+  graph::Conv conv = read_conv(node, integers.sizes(), false, node.graph().value(x).sizes);
   ValueId bias = kNoValue;
   if (node.has_input(8)) {
-    const Tensor& b = node.constant(8, "bias");
+    const Tensor b = node.constant(8, "bias");
     check(b.dtype() == DType::int32 && b.numel() == conv.geometry.out_channels,
           "the bias must be {} int32 values, got {}", conv.geometry.out_channels, b.to_string());
     const float input_scale = static_cast<float>(node.graph().value(x).qparams->scales[0]);

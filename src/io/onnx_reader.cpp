@@ -160,7 +160,8 @@ std::vector<std::int64_t> OnnxNode::integers(std::string_view attribute) const {
 Tensor OnnxNode::tensor(std::string_view attribute) const {
   const auto* a = find(attribute);
   check<FileError>(a != nullptr, "attribute '{}' is missing", attribute);
-  return tensor_from_onnx(typed(*a, onnx::AttributeProto::TENSOR, "a tensor").t(), reader_.folder());
+  onnx::TensorProto proto = typed(*a, onnx::AttributeProto::TENSOR, "a tensor").t();
+  return tensor_from_onnx(proto, reader_.folder());
 }
 
 ValueId OnnxNode::input(int i) const {
@@ -174,15 +175,15 @@ std::vector<ValueId> OnnxNode::all_inputs() const {
   return ids;
 }
 
-const Tensor& OnnxNode::constant(int i, std::string_view what) const {
+const Value& OnnxNode::constant_value(int i, std::string_view what) const {
   const Value& v = graph().value(input(i));
   check<FileError>(v.is_constant(), "the {} must be a constant; '{}' is computed when the network runs", what,
                    v.name);
-  return v.constant;
+  return v;
 }
 
 std::vector<std::int64_t> OnnxNode::constant_integers(int i, std::string_view what) const {
-  const Tensor& t = constant(i, what);
+  const Tensor t = constant(i, what);
   check<FileError>(t.dtype() == DType::int64 && t.numel() <= 64, "the {} must be a few int64 values, got {}",
                    what, t.to_string());
   std::vector<std::int64_t> values = t.to_vector<std::int64_t>();
@@ -191,7 +192,7 @@ std::vector<std::int64_t> OnnxNode::constant_integers(int i, std::string_view wh
 }
 
 std::vector<float> OnnxNode::constant_reals(int i, std::string_view what) const {
-  const Tensor& t = constant(i, what);
+  const Tensor t = constant(i, what);
   check<FileError>(t.dtype() == DType::float32, "the {} must be float32, got {}", what, t.to_string());
   return t.to_vector<float>();
 }

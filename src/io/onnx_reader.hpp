@@ -77,8 +77,10 @@ class OnnxNode {
   /// The same, kNoValue when absent.
   graph::ValueId optional_input(int i) const { return has_input(i) ? input(i) : graph::kNoValue; }
   std::vector<graph::ValueId> all_inputs() const;
-  /// The elements of input i, which must be known in advance; `what` names it in messages.
-  const Tensor& constant(int i, std::string_view what) const;
+  /// Input i, which must be known in advance; `what` names it in messages.
+  const graph::Value& constant_value(int i, std::string_view what) const;
+  /// Its elements.
+  Tensor constant(int i, std::string_view what) const { return constant_value(i, what).elements(); }
   std::vector<std::int64_t> constant_integers(int i, std::string_view what) const;
   std::vector<float> constant_reals(int i, std::string_view what) const;
 
@@ -150,7 +152,7 @@ void unsqueeze(const OnnxNode&);
 }  // namespace build
 
 /// A Conv between float values, from its attributes and a constant weight; QLinearConv uses it too.
-graph::Conv read_conv(const OnnxNode& node, const Tensor& weight, bool transposed,
+graph::Conv read_conv(const OnnxNode& node, const Shape& weight_sizes, bool transposed,
                       const std::optional<Shape>& input);
 
 }  // namespace qconv::io

@@ -146,7 +146,7 @@ void copy_typed(const TensorProto& proto, Tensor& out) {
 
 }  // namespace
 
-Tensor tensor_from_onnx(const TensorProto& proto, const std::filesystem::path& folder) {
+Tensor tensor_from_onnx(TensorProto& proto, const std::filesystem::path& folder) {
   const Element element = element_of(proto);
   check<FileError>(proto.dims_size() <= kMaxRank, "tensor '{}' has {} dimensions; at most {} are supported",
                    proto.name(), proto.dims_size(), kMaxRank);
@@ -178,6 +178,12 @@ Tensor tensor_from_onnx(const TensorProto& proto, const std::filesystem::path& f
                                : Bytes{proto.raw_data().data(), proto.raw_data().size(), {}};
   check<FileError>(bytes.size == expected, "tensor '{}': sizes {} ask for {} bytes, the file has {}",
                    proto.name(), sizes.to_string(), expected, bytes.size);
+  if (!external && proto.data_type() != TensorProto::DOUBLE) {
+    // The elements stay where the parser put them: weights are most of a file.
+    const std::shared_ptr<std::string> owner(proto.release_raw_data());
+    return Tensor::from_blob(owner->data(), sizes, dense_strides(sizes, MemoryFormat::contiguous),
+                             element.dtype, owner);
+  }
   Tensor out = Tensor::empty(sizes, element.dtype);
   const char* source = external ? bytes.owned.data() : bytes.data;
   if (proto.data_type() == TensorProto::DOUBLE) {

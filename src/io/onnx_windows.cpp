@@ -63,17 +63,17 @@ void settle_padding(ConvGeometry& g, AutoPad& auto_pad, std::vector<std::int64_t
 std::optional<Shape> image_sizes(const OnnxNode& node, ValueId id) { return node.graph().value(id).sizes; }
 
 void check_vector(const OnnxNode& node, int input, std::string_view what, std::int64_t expected) {
-  const Tensor& t = node.constant(input, what);
+  const Tensor t = node.constant(input, what);
   check(t.dtype() == DType::float32 && t.numel() == expected && t.dim() == 1,
         "the {} must be {} float32 values, got {}", what, expected, t.to_string());
   for (const float v : t.to_vector<float>()) check(std::isfinite(v), "the {} holds {}", what, v);
 }
 
 void build_conv(const OnnxNode& node, bool transposed) {
-  const Tensor& weight = node.constant(1, "weight");
-  check(weight.dtype() == DType::float32, "the weight must be float32, got {}", weight.to_string());
+  const graph::Value& weight = node.constant_value(1, "weight");
+  check(weight.dtype == DType::float32, "the weight must be float32, got {}", weight.constant.to_string());
   const ValueId x = node.input(0);
-  graph::Conv conv = read_conv(node, weight, transposed, image_sizes(node, x));
+  graph::Conv conv = read_conv(node, weight.constant.sizes(), transposed, image_sizes(node, x));
   if (node.has_input(2)) check_vector(node, 2, "bias", conv.geometry.out_channels);
   node.result(std::move(conv), {x, node.input(1), node.optional_input(2), kNoValue});
 }
@@ -98,24 +98,24 @@ graph::Pool read_pool(const OnnxNode& node, graph::PoolKind kind) {
 
 }  // namespace
 
-graph::Conv read_conv(const OnnxNode& node, const Tensor& weight, bool transposed,
+graph::Conv read_conv(const OnnxNode& node, const Shape& weight_sizes, bool transposed,
                       const std::optional<Shape>& input) {
-  check(weight.dim() >= 3 && weight.dim() <= 5 && weight.numel() > 0,
-        "the weight has sizes {}; supported are 1, 2 and 3 spatial dimensions", weight.sizes().to_string());
+  check(weight_sizes.rank() >= 3 && weight_sizes.rank() <= 5 && weight_sizes.numel() > 0,
+        "the weight has sizes {}; supported are 1, 2 and 3 spatial dimensions", weight_sizes.to_string());
   graph::Conv conv;
   ConvGeometry& g = conv.geometry;
-  g.ndim = weight.dim() - 2;
+  g.ndim = weight_sizes.rank() - 2;
   g.transposed = transposed;
   g.groups = node.integer("group", 1);
   check(g.groups >= 1, "group must be at least 1, got {}", g.groups);
   std::int64_t whole = 0;
-  check(!__builtin_mul_overflow(weight.size(1), g.groups, &whole), "{} groups are too many", g.groups);
-  g.in_channels = transposed ? weight.size(0) : whole;
-  g.out_channels = transposed ? whole : weight.size(0);
-  for (int d = 0; d < g.ndim; ++d) g.kernel[static_cast<std::size_t>(3 - g.ndim + d)] = weight.size(2 + d);
+  check(!__builtin_mul_overflow(weight_sizes[1], g.groups, &whole), "{} groups are too many", g.groups);
+  g.in_channels = transposed ? weight_sizes[0] : whole;
+  g.out_channels = transposed ? whole : weight_sizes[0];
+  for (int d = 0; d < g.ndim; ++d) g.kernel[static_cast<std::size_t>(3 - g.ndim + d)] = weight_sizes[2 + d];
   if (node.has("kernel_shape")) {
     check(spatial_attribute(node, "kernel_shape", g.ndim, 1, 1) == g.kernel,
-          "kernel_shape and the weight's sizes {} differ", weight.sizes().to_string());
+          "kernel_shape and the weight's sizes {} differ", weight_sizes.to_string());
   }
   read_window(node, g, conv.auto_pad);
   if (transposed) {
@@ -143,26 +143,25 @@ void gemm(const OnnxNode& node) {
   check(std::isfinite(alpha) && std::isfinite(beta), "alpha {} and beta {} must be finite", alpha, beta);
   ValueId x = node.input(0);
   if (node.flag("transA", false)) x = node.step(graph::Transpose{{1, 0}}, {x}, "transposed");
-  node.constant(1, "second matrix");
-  const ValueId given = node.input(1);
-  const graph::Value& matrix = node.graph().value(given);
+  const graph::Value& matrix = node.constant_value(1, "second matrix");
   check(matrix.constant.dim() == 2 && matrix.dtype == DType::float32,
         "the second matrix must be 2-D float32, got {}", matrix.constant.to_string());
-  ValueId weight = given;
+  ValueId weight = node.input(1);
   if (!node.flag("transB", false) || alpha != 1) {
     const bool turn = !node.flag("transB", false);
     const auto oriented = [&](const Tensor& t) { return turn ? t.transpose(0, 1).clone() : t.clone(); };
-    Tensor turned = oriented(matrix.constant);
-    for (std::int64_t i = 0; i < turned.numel(); ++i) turned.mutable_data<float>()[i] *= alpha;
-    const Tensor integers =
-        alpha == 1 && matrix.quantized_constant.defined() ? oriented(matrix.quantized_constant) : Tensor();
-    weight = node.graph().add_constant(matrix.name, turned);
-    node.graph().value(weight).quantized_constant = integers;
+    if (alpha == 1 && matrix.is_stored_as_int8()) {
+      weight = node.graph().add_dequantized_constant(matrix.name, oriented(matrix.constant));
+    } else {
+      Tensor turned = oriented(matrix.elements());
+      for (std::int64_t i = 0; i < turned.numel(); ++i) turned.mutable_data<float>()[i] *= alpha;
+      weight = node.graph().add_constant(matrix.name, turned);
+    }
   }
   const std::int64_t outputs = node.graph().value(weight).constant.size(0);
   ValueId bias = node.optional_input(2);
   if (bias != kNoValue) {
-    const Tensor& c = node.constant(2, "bias");
+    const Tensor c = node.constant(2, "bias");
     const bool vector = c.numel() == outputs && (c.dim() <= 1 || c.size(-1) == outputs);
     check(c.dtype() == DType::float32 && (vector || c.numel() == 1),
           "the bias must be {} float32 values, got {}", outputs, c.to_string());
@@ -177,7 +176,6 @@ void gemm(const OnnxNode& node) {
 }
 
 void matmul(const OnnxNode& node) {
-  node.constant(1, "second matrix");
   gemm(node);  // no attributes: x W
 }
 

@@ -71,11 +71,11 @@ std::string OnnxWriter::stored(ValueId id) {
   if (found != stored_.end() && !graph_.value(id).is_constant()) return found->second;
   const Value& v = graph_.value(id);
   check<FileError>(v.is_constant(), "'{}' is read before it is made", v.name);
-  if (found == stored_.end()) return stored_[id] = constant(v.constant, v.name);
+  if (found == stored_.end()) return stored_[id] = constant(v.elements(), v.name);
   // A constant that is an output of the network.
   if (std::none_of(proto_->initializer().begin(), proto_->initializer().end(),
                    [&](const onnx::TensorProto& t) { return t.name() == found->second; })) {
-    *proto_->add_initializer() = tensor_to_onnx(v.constant, found->second);
+    *proto_->add_initializer() = tensor_to_onnx(v.elements(), found->second);
   }
   return found->second;
 }
@@ -99,18 +99,16 @@ std::string OnnxWriter::real(ValueId id) {
 
 std::string OnnxWriter::weight(ValueId id) {
   const Value& v = graph_.value(id);
-  const Tensor& integers = v.constant.is_quantized() ? v.constant : v.quantized_constant;
-  if (!integers.defined()) return stored(id);
+  if (!v.constant.is_quantized()) return stored(id);
   const auto found = real_.find(id);
   if (found != real_.end()) return found->second;
-  return real_[id] = dequantized(integers, v.name);
+  return real_[id] = dequantized(v.constant, v.name);
 }
 
 std::string OnnxWriter::turned_weight(ValueId id) {
   const Value& v = graph_.value(id);
-  const Tensor& integers = v.constant.is_quantized() ? v.constant : v.quantized_constant;
-  if (!integers.defined()) return constant(v.constant.transpose(0, 1).contiguous(), v.name);
-  return dequantized(integers.transpose(0, 1).contiguous(), v.name);
+  const Tensor turned = v.constant.transpose(0, 1).contiguous();
+  return turned.is_quantized() ? dequantized(turned, v.name) : constant(turned, v.name);
 }
 
 std::string OnnxWriter::dequantized(const Tensor& integers, const std::string& name) {

@@ -280,8 +280,8 @@ PackedParams TorchPackedParams::prepack(const ops::PrepackOptions& options) cons
   for (const Spatial& side : {geometry.padding_begin, geometry.padding_end}) {
     padding.insert(padding.end(), geometry.used(side).begin(), geometry.used(side).end());
   }
-  return ops::prepack(fmt::format("{}_prepack", geometry.name()), weight, bias, geometry,
-                      Padding(std::move(padding)), options);
+  return ops::prepack_copy(fmt::format("{}_prepack", geometry.name()), weight, bias, geometry,
+                           Padding(std::move(padding)), options);
 }
 
 }  // namespace qconv

@@ -54,8 +54,8 @@ PackedParams ConvNd::pack(const ConvAttributes& attributes, const Tensor& weight
         kind_.transposed ? "_transpose" : "", kind_.ndim);
   check(weight.defined() && weight.sizes() == g.weight_sizes(), "{}: got a weight of sizes {}, expected {}",
         who, weight.defined() ? weight.sizes().to_string() : "None", g.weight_sizes().to_string());
-  return ops::prepack(who, weight, bias, g, Padding(attributes.padding),
-                      {.padding_mode = attributes.padding_mode, .rule = rule, .engine = engine});
+  return ops::prepack_copy(who, weight, bias, g, Padding(attributes.padding),
+                           {.padding_mode = attributes.padding_mode, .rule = rule, .engine = engine});
 }
 
 void ConvNd::set_weight_bias(const Tensor& weight, const std::optional<Tensor>& bias) {

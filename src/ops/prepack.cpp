@@ -66,23 +66,10 @@ void expand_qparams(std::string_view who, const Tensor& weight, const ConvGeomet
 
 // The largest magnitude that any accumulator can reach: 255 times the largest sum of |w - zw| of an output
 // channel.
-std::int64_t accumulator_bound(const Tensor& dense_weight, const ConvGeometry& g,
-                               const std::vector<std::int32_t>& zero_points) {
-  const std::int8_t* w = dense_weight.data<std::int8_t>();
-  std::vector<std::int64_t> sums(static_cast<std::size_t>(g.out_channels));
-  const Shape sizes = g.weight_sizes();
-  // Weights that lie side by side and belong to one channel.
-  const std::int64_t run = g.transposed ? g.taps() : sizes[1] * g.taps();
-  const std::int64_t runs = g.transposed ? sizes[1] : 1;
-  for (std::int64_t i = 0; i < sizes[0]; ++i) {
-    for (std::int64_t j = 0; j < runs; ++j) {
-      const auto oc =
-          static_cast<std::size_t>(g.transposed ? i / g.in_channels_per_group() * sizes[1] + j : i);
-      sums[oc] += engines::weight_sums(w, run, zero_points[oc]).magnitude();
-      w += run;
-    }
-  }
-  return 255 * *std::max_element(sums.begin(), sums.end());
+std::int64_t accumulator_bound(std::span<const engines::WeightSums> sums) {
+  std::int64_t largest = 0;
+  for (const engines::WeightSums& of_channel : sums) largest = std::max(largest, of_channel.magnitude());
+  return 255 * largest;
 }
 
 }  // namespace
@@ -100,21 +87,28 @@ PackedParams prepack(std::string_view who, const Tensor& weight, const Bias& bia
   auto impl = std::make_unique<ConvPackedParams::Impl>();
   impl->geometry = geometry;
   impl->rule = options.rule;
-  impl->weight =
-      weight
-          .clone();  // packed parameters are immutable: what the caller does to its tensor later is not seen
+  impl->weight = weight.contiguous();
   if (bias) impl->bias = bias->clone();
   std::vector<std::int32_t> zero_points;
   expand_qparams(who, weight, geometry, impl->weight_scales, zero_points);
   for (const std::int32_t z : zero_points) impl->weight_zero_points = impl->weight_zero_points || z != 0;
-  impl->accumulator_bound = accumulator_bound(impl->weight, geometry, zero_points);
+  const std::int8_t* values = impl->weight.data<std::int8_t>();
+  const std::vector<engines::WeightSums> sums = engines::weight_sums(geometry, values, zero_points);
+  impl->accumulator_bound = accumulator_bound(sums);
   check(impl->accumulator_bound <= std::numeric_limits<std::int32_t>::max(),
         "{}: an accumulator over {} products of these weights could reach {} and leave int32; split the "
         "input channels",
         who, geometry.reduction(), impl->accumulator_bound);
   impl->engine = &engines::choose(geometry, options.engine);
-  impl->packed = impl->engine->pack(geometry, {impl->weight.data<std::int8_t>(), zero_points});
+  impl->packed = impl->engine->pack(geometry, {values, zero_points, sums});
   return std::make_shared<const ConvPackedParams>(std::move(impl));
+}
+
+PackedParams prepack_copy(std::string_view who, const Tensor& weight, const Bias& bias,
+                          const ConvGeometry& geometry, const Padding& padding,
+                          const PrepackOptions& options) {
+  check(weight.defined(), "{}: the weight is undefined", who);
+  return prepack(who, weight.clone(), bias, geometry, padding, options);
 }
 
 namespace {
@@ -133,7 +127,7 @@ PackedParams conv_prepack_nd(int ndim, const Tensor& weight, const Bias& bias, c
                              const Padding& padding, const IntList& dilation, std::int64_t groups,
                              const PrepackOptions& options) {
   const std::string who = fmt::format("conv{}d_prepack", ndim);
-  return prepack(who, weight, bias, geometry_of(who, ndim, stride, dilation, groups), padding, options);
+  return prepack_copy(who, weight, bias, geometry_of(who, ndim, stride, dilation, groups), padding, options);
 }
 
 PackedParams conv_transpose_prepack_nd(int ndim, const Tensor& weight, const Bias& bias,
@@ -144,7 +138,7 @@ PackedParams conv_transpose_prepack_nd(int ndim, const Tensor& weight, const Bia
   ConvGeometry g = geometry_of(who, ndim, stride, dilation, groups);
   g.transposed = true;
   g.output_padding = output_padding.spatial(ndim, 0, who, "output_padding");
-  return prepack(who, weight, bias, g, padding, options);
+  return prepack_copy(who, weight, bias, g, padding, options);
 }
 
 }  // namespace

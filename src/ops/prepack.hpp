@@ -5,8 +5,13 @@
 namespace qconv::ops {
 
 /// Checks weight, bias and `geometry` (whose channels come from the weight) and packs them, in the name of
-/// `who`.
+/// `who`. Packed parameters are immutable: the result shares the weight's memory, which nobody may write to
+/// from here on.
 PackedParams prepack(std::string_view who, const Tensor& weight, const Bias& bias, ConvGeometry geometry,
                      const Padding& padding, const PrepackOptions& options);
+/// The same of a copy: what the caller does to its tensor later is not seen.
+PackedParams prepack_copy(std::string_view who, const Tensor& weight, const Bias& bias,
+                          const ConvGeometry& geometry, const Padding& padding,
+                          const PrepackOptions& options);
 
 }  // namespace qconv::ops

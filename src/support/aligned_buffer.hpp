@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <span>
 
 namespace qconv {
@@ -15,13 +14,9 @@ struct FreeDeleter {
   void operator()(void* p) const noexcept { std::free(p); }
 };
 
-/// `bytes` bytes aligned to kAlignment; throws std::bad_alloc.
-inline std::unique_ptr<void, FreeDeleter> allocate_aligned(std::size_t bytes) {
-  const std::size_t rounded = (bytes / kAlignment + 1) * kAlignment;
-  void* p = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded);
-  if (p == nullptr) throw std::bad_alloc();
-  return std::unique_ptr<void, FreeDeleter>(p);
-}
+/// `bytes` bytes aligned to kAlignment; throws std::bad_alloc. Large blocks ask for huge pages, where the
+/// system has them: a page fault for each 4 KiB costs more than filling them.
+std::unique_ptr<void, FreeDeleter> allocate_aligned(std::size_t bytes);
 
 /// A fixed-size array of trivial elements, aligned for vector loads and not initialized.
 template <class T>

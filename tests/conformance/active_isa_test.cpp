@@ -39,7 +39,7 @@ TEST(ActiveIsa, IsTheOneAskedForOrTheBest) {
   for (const char* line : {"conv2d c64 k64 g1 i28x28 f3x3 p1x1", "conv2d c64 k64 g64 i6x6 f3x3 p1x1",
                            "conv2d c64 k64 g16 i6x6 f3x3 p1x1", "conv_transpose2d c8 k8 g1 i6x6 f2x2 s2x2"}) {
     const testing::ConvCase c = testing::make_case(ConvProblem::parse(line), 1);
-    const auto packed = engines::native().pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points});
+    const auto packed = testing::pack_case(engines::native(), c);
     const auto plan = engines::native().prepare(packed, c.problem, c.requantization);
     EXPECT_THAT(plan->kernel_name(), ::testing::EndsWith("_" + std::string(to_string(wanted)))) << line;
     EXPECT_EQ(testing::run_case(engines::native(), c, *pool),

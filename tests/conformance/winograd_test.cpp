@@ -35,7 +35,7 @@ void expect_equal(const ConvCase& c, const std::string& what) {
   static const auto three = testing::make_pool(3);
   const auto expected = testing::run_case(engines::reference(), c, *one);
   for (const auto& engine : engines) {
-    const auto packed = engine->pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points});
+    const auto packed = testing::pack_case(*engine, c);
     const std::string kernel = engine->prepare(packed, c.problem, c.requantization)->kernel_name();
     ASSERT_NE(kernel.find("winograd"), std::string::npos) << kernel << ": " << c.problem.to_string();
     ASSERT_TRUE(expected == testing::run_case(*engine, c, *one))
@@ -154,9 +154,9 @@ TEST(Winograd, SumsAtTheBound) {
 
 TEST(Winograd, DeclinesSumsBeyondTheBound) {
   ConvCase c = case_at_bound(0, 0, 0);
-  EXPECT_EQ(engines::winograd_declines(c.problem.geometry, {c.weights.data(), c.weight_zero_points}), "");
+  EXPECT_EQ(engines::winograd_declines(c.problem.geometry, testing::CaseWeights(c).view), "");
   c.weights[2 * 115 * 9 + 1033] += 1;
-  EXPECT_NE(engines::winograd_declines(c.problem.geometry, {c.weights.data(), c.weight_zero_points}), "");
+  EXPECT_NE(engines::winograd_declines(c.problem.geometry, testing::CaseWeights(c).view), "");
 }
 
 TEST(Winograd, DeclinesOtherGeometries) {
@@ -164,7 +164,7 @@ TEST(Winograd, DeclinesOtherGeometries) {
   const std::vector<std::int32_t> zero_points(8);
   for (const char* line : {"conv2d c8 k8 i9x9 f3x3 s2x1", "conv2d c8 k8 i9x9 f3x5", "conv1d c8 k8 i9 f3",
                            "conv2d c8 k8 g2 i9x9 f3x3", "conv_transpose2d c8 k8 i9x9 f3x3"}) {
-    EXPECT_NE(engines::winograd_declines(problem_of(line).geometry, {weights.data(), zero_points}), "")
+    EXPECT_NE(engines::winograd_declines(problem_of(line).geometry, {weights.data(), zero_points, {}}), "")
         << line;
   }
 }
@@ -175,7 +175,7 @@ TEST(Winograd, ThreadsMakePlansOfTheSameWeights) {
   const auto pool = testing::make_pool(1);
   const auto expected = testing::run_case(engines::reference(), c, *pool);
   const auto engine = engines::make_native(Isa::scalar, engines::WinogradUse::always);
-  const auto packed = engine->pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points});
+  const auto packed = testing::pack_case(*engine, c);
   std::vector<std::vector<std::uint8_t>> outputs(3, std::vector<std::uint8_t>(expected.size()));
   {
     std::vector<std::jthread> threads;
@@ -194,7 +194,7 @@ TEST(Winograd, IsChosenByItsCost) {
   const auto engine = engines::make_native(Isa::scalar);
   const auto kernel = [&](const char* line) {
     const ConvCase c = make_case(problem_of(line), 7);
-    const auto packed = engine->pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points});
+    const auto packed = testing::pack_case(*engine, c);
     return engine->prepare(packed, c.problem, c.requantization)->kernel_name();
   };
   EXPECT_NE(kernel("conv2d c64 k64 i28x28 f3x3 p1x1").find("winograd"), std::string::npos);

@@ -35,10 +35,9 @@ Conformance compare_with_reference(const ConvCase& c) {
   static const auto one = make_pool(1);
   static const auto three = make_pool(3);
   const auto expected = run_case(engines::reference(), c, *one);
-  const engines::WeightView weights{c.weights.data(), c.weight_zero_points};
   Conformance result;
   const auto compare = [&](const engines::Engine& engine) {
-    const auto packed = engine.pack(c.problem.geometry, weights);
+    const auto packed = pack_case(engine, c);
     result.kernels.push_back(engine.prepare(packed, c.problem, c.requantization)->kernel_name());
     for (const auto& pool : {one.get(), three.get()}) {
       if (!result.difference.empty()) return;
@@ -50,7 +49,7 @@ Conformance compare_with_reference(const ConvCase& c) {
     }
   };
   for (const auto& engine : general) compare(*engine);
-  if (engines::winograd_declines(c.problem.geometry, weights).empty()) {
+  if (engines::winograd_declines(c.problem.geometry, CaseWeights(c).view).empty()) {
     for (const auto& engine : winograd) compare(*engine);
   }
   return result;

@@ -93,8 +93,16 @@ ConvCase make_case(const ConvProblem& problem, std::uint64_t seed, Data data) {
   return c;
 }
 
+CaseWeights::CaseWeights(const ConvCase& c)
+    : sums(engines::weight_sums(c.problem.geometry, c.weights.data(), c.weight_zero_points)),
+      view{c.weights.data(), c.weight_zero_points, sums} {}
+
+std::shared_ptr<const engines::PackedWeights> pack_case(const engines::Engine& engine, const ConvCase& c) {
+  return engine.pack(c.problem.geometry, CaseWeights(c).view);
+}
+
 std::vector<std::uint8_t> run_case(const engines::Engine& engine, const ConvCase& c, ThreadPool& pool) {
-  const auto packed = engine.pack(c.problem.geometry, {c.weights.data(), c.weight_zero_points});
+  const auto packed = pack_case(engine, c);
   const auto prepared = engine.prepare(packed, c.problem, c.requantization);
   GuardedBuffer input(c.input);
   GuardedBuffer addend(c.addend);

@@ -30,6 +30,16 @@ enum class Data {
 
 ConvCase make_case(const ConvProblem& problem, std::uint64_t seed, Data data = Data::random);
 
+/// The weights of a case as engines see them; the case must outlive them.
+struct CaseWeights {
+  explicit CaseWeights(const ConvCase& c);
+  std::vector<engines::WeightSums> sums;
+  engines::WeightView view;
+};
+
+/// The weights of a case, packed; the case must outlive them.
+std::shared_ptr<const engines::PackedWeights> pack_case(const engines::Engine& engine, const ConvCase& c);
+
 /// Packs, prepares and runs on buffers that fault when an access leaves them; the output's bytes,
 /// channels-last.
 std::vector<std::uint8_t> run_case(const engines::Engine& engine, const ConvCase& c, ThreadPool& pool);

@@ -158,7 +158,8 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
     moves.push_back(
         {c % in * source.in_stride() + c / channels, step * step_bytes + place * packed.channel_bytes});
   }
-  const CopyWeights copy = copy_weights_of(packed.channel_bytes);
+  const bool fours = packed.channel_bytes == 1 && in % 4 == 0 && in_fours(moves);
+  const CopyWeights copy = fours ? copy_weights_in_fours : copy_weights_of(packed.channel_bytes);
   struct Column {
     const std::int8_t* row;
     const Move* moves;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "engines/weight_sums.hpp"
-
 namespace qconv::engines {
 namespace {
 
@@ -55,12 +53,8 @@ std::string winograd_declines(const ConvGeometry& g, const WeightView& weights) 
   if (g.kernel[1] != 3 || g.kernel[2] != 3) return "the kernel must be 3 x 3 in height and width";
   if (g.stride[1] != 1 || g.stride[2] != 1) return "the stride must be 1 in height and width";
   // The sums of a channel lie in an interval of this width, of which the arithmetic keeps 26 bits.
-  const std::int64_t reduction = g.reduction();
-  for (std::int64_t oc = 0; oc < g.out_channels; ++oc) {
-    const std::int64_t width = weight_sums(weights.values + oc * reduction, reduction,
-                                           weights.zero_points[static_cast<std::size_t>(oc)])
-                                   .magnitude();
-    if (255 * width >= std::int64_t{1} << (32 - winograd::kSpareBits))
+  for (const WeightSums& sums : weights.sums) {
+    if (255 * sums.magnitude() >= std::int64_t{1} << (32 - winograd::kSpareBits))
       return "the weights must sum up to less";
   }
   return {};
@@ -71,25 +65,18 @@ PackedWinograd::PackedWinograd(const ConvGeometry& geometry, const WeightView& w
     : geometry_(geometry),
       kernel_(kernel),
       general_(std::move(general)),
-      values_(weights.values, weights.values + geometry.weight_sizes().numel()),
-      zero_points_(weights.zero_points.begin(), weights.zero_points.end()) {
-  const std::int64_t reduction = geometry.reduction();
-  for (std::int64_t oc = 0; oc < geometry.out_channels; ++oc) {
-    const auto [positive, negative] = weight_sums(weights.values + oc * reduction, reduction,
-                                                  weights.zero_points[static_cast<std::size_t>(oc)]);
-    positive_.push_back(positive);
-    negative_.push_back(negative);
-  }
-}
+      values_(weights.values),
+      zero_points_(weights.zero_points.begin(), weights.zero_points.end()),
+      sums_(weights.sums.begin(), weights.sums.end()) {}
 
 std::int64_t PackedWinograd::least_sum(std::int64_t oc, std::int64_t za) const noexcept {
-  const auto c = static_cast<std::size_t>(oc);
-  return -positive_[c] * za - negative_[c] * (255 - za);
+  const WeightSums& sums = sums_[static_cast<std::size_t>(oc)];
+  return -sums.positive * za - sums.negative * (255 - za);
 }
 
 std::int64_t PackedWinograd::greatest_sum(std::int64_t oc, std::int64_t za) const noexcept {
-  const auto c = static_cast<std::size_t>(oc);
-  return positive_[c] * (255 - za) + negative_[c] * za;
+  const WeightSums& sums = sums_[static_cast<std::size_t>(oc)];
+  return sums.positive * (255 - za) + sums.negative * za;
 }
 
 const WinogradWeights& PackedWinograd::transformed() const {
@@ -126,7 +113,7 @@ void PackedWinograd::transform() const {
             const std::int64_t ic = 2 * pair + i % 2;
             if (column >= panel.columns || ic >= geometry_.in_channels) continue;
             const std::int64_t oc = panel.first + column;
-            const std::int8_t* w = values_.data() + ((oc * geometry_.in_channels + ic) * depth + tap) * kTaps;
+            const std::int8_t* w = values_ + ((oc * geometry_.in_channels + ic) * depth + tap) * kTaps;
             const std::int32_t zero_point = zero_points_[static_cast<std::size_t>(oc)];
             for (std::size_t t = 0; t < taps.size(); ++t)
               taps[t][static_cast<std::size_t>(i)] = static_cast<std::int16_t>(w[t] - zero_point);

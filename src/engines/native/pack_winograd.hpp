@@ -50,10 +50,9 @@ class PackedWinograd final : public PackedWeights {
   ConvGeometry geometry_;
   const winograd::Kernel& kernel_;
   std::shared_ptr<const PackedWeights> general_;
-  std::vector<std::int8_t> values_;
+  const std::int8_t* values_;  // the caller's
   std::vector<std::int32_t> zero_points_;
-  std::vector<std::int64_t> positive_;  // per output channel: the sums of its positive weights
-  std::vector<std::int64_t> negative_;  // and of its negative ones, negated
+  std::vector<WeightSums> sums_;
   mutable std::once_flag once_;
   mutable WinogradWeights transformed_;
 };

@@ -12,10 +12,10 @@ struct Folded {
 
 // `rows` is how the weight is laid out: the output channel of element i is channel(i / inner).
 template <class Channel>
-Folded fold(const Graph& graph, const Node& norm, double epsilon, const Tensor& weight, const Tensor* bias,
+Folded fold(const Graph& graph, const Node& norm, double epsilon, const Tensor& weight, const Tensor& bias,
             std::int64_t outputs, std::int64_t inner, const Channel& channel) {
   const auto values = [&](std::size_t input) {
-    return graph.value(norm.inputs[input]).constant.to_vector<float>();
+    return graph.value(norm.inputs[input]).elements().to_vector<float>();
   };
   const std::vector<float> scale = values(1);
   const std::vector<float> shift = values(2);
@@ -32,7 +32,7 @@ Folded fold(const Graph& graph, const Node& norm, double epsilon, const Tensor& 
     w[i] *= scale[c] * inverse[c];
   }
   const std::vector<float> old =
-      bias ? bias->to_vector<float>() : std::vector<float>(static_cast<std::size_t>(outputs));
+      bias.defined() ? bias.to_vector<float>() : std::vector<float>(static_cast<std::size_t>(outputs));
   for (std::size_t c = 0; c < old.size(); ++c) {
     folded.bias.mutable_data<float>()[c] = (old[c] - mean[c]) * inverse[c] * scale[c] + shift[c];
   }
@@ -60,8 +60,8 @@ int fold_batch_norm(Graph& graph) {
     if (conv == nullptr && linear == nullptr) continue;
     if (!(conv ? conv->range : linear->range).unlimited() || node.input(3) != kNoValue) continue;
     const Value& weight = graph.value(node.inputs[1]);
-    if (weight.quantized_constant.defined()) continue;  // its integers are what the file says
-    const Tensor* bias = node.input(2) == kNoValue ? nullptr : &graph.value(node.inputs[2]).constant;
+    if (weight.is_stored_as_int8()) continue;  // its integers are what the file says
+    const Tensor bias = node.input(2) == kNoValue ? Tensor() : graph.value(node.inputs[2]).elements();
     const Tensor& w = weight.constant;
     const std::int64_t channels = graph.value(graph.nodes[i].inputs[1]).constant.numel();
     const std::int64_t outputs = conv ? conv->geometry.out_channels : w.size(0);

@@ -20,11 +20,12 @@ int fold_bias(Graph& graph) {
       if (!range.unlimited()) continue;
       const std::int64_t channels =
           conv ? conv->geometry.out_channels : graph.value(node.inputs[1]).constant.size(0);
-      std::vector<float> bias = per_channel(other.constant, conv ? conv->geometry.ndim + 2 : 2, 1, channels);
+      std::vector<float> bias =
+          per_channel(other.elements(), conv ? conv->geometry.ndim + 2 : 2, 1, channels);
       if (bias.empty()) continue;
       if (bias.size() == 1) bias.resize(static_cast<std::size_t>(channels), bias[0]);
       if (node.input(2) != kNoValue) {
-        const std::vector<float> old = graph.value(node.inputs[2]).constant.to_vector<float>();
+        const std::vector<float> old = graph.value(node.inputs[2]).elements().to_vector<float>();
         for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = old[c] + bias[c];
       }
       const Tensor sum = Tensor::from_data(bias, {channels});

@@ -25,7 +25,7 @@ std::optional<Scaling> scaling_of(const Graph& graph, const Node& node) {
   if (x.early || !c.is_constant() || c.dtype != DType::float32 || x.dtype != DType::float32 || !x.sizes)
     return std::nullopt;
   const std::vector<float> values =
-      per_channel(c.constant, x.sizes->rank(), 1, x.sizes->rank() >= 2 ? (*x.sizes)[1] : 1);
+      per_channel(c.elements(), x.sizes->rank(), 1, x.sizes->rank() >= 2 ? (*x.sizes)[1] : 1);
   if (values.empty()) return std::nullopt;
   std::vector<float> scale(values.size(), 1.0F);
   std::vector<float> shift(values.size(), 0.0F);

@@ -66,11 +66,10 @@ void insert_qdq(Graph& graph, const std::map<ValueId, ActivationParams>& activat
     const auto* conv = std::get_if<Conv>(&node.op);
     if (conv == nullptr && !std::holds_alternative<Linear>(node.op)) continue;
     const Value weight = graph.value(node.inputs[1]);
-    if (weight.quantized_constant.defined()) continue;
-    const Tensor quantized =
-        quantize_weight(node, weight.constant, conv != nullptr && conv->geometry.transposed ? 1 : 0);
-    node.inputs[1] = graph.add_constant(weight.name, quantized.dequantize());
-    graph.value(node.inputs[1]).quantized_constant = quantized;
+    if (weight.is_stored_as_int8()) continue;
+    node.inputs[1] = graph.add_dequantized_constant(
+        weight.name,
+        quantize_weight(node, weight.constant, conv != nullptr && conv->geometry.transposed ? 1 : 0));
   }
 
   // value -> Quantize -> integers -> Dequantize -> what everybody reads instead

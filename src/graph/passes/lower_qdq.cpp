@@ -114,14 +114,15 @@ class Lowering {
   }
 
   bool int8_weight(const Node& node, int axis) const {
-    const Tensor& w = graph_.value(node.inputs[1]).quantized_constant;
-    return w.defined() && (!w.qparams().is_per_channel() || w.qparams().axis == axis);
+    const Value& w = graph_.value(node.inputs[1]);
+    return w.is_stored_as_int8() &&
+           (!w.constant.qparams().is_per_channel() || w.constant.qparams().axis == axis);
   }
 
   void use_int8_weight(Node& node) {
     if (!std::holds_alternative<Conv>(node.op) && !std::holds_alternative<Linear>(node.op)) return;
     const Value weight = graph_.value(node.inputs[1]);
-    node.inputs[1] = graph_.add_constant(weight.name, weight.quantized_constant);
+    node.inputs[1] = graph_.add_constant(weight.name, weight.constant);
     integers_.push_back(kNoValue);
     replaced_.push_back(kNoValue);
   }

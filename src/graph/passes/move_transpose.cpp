@@ -129,10 +129,9 @@ class Mover {
     conv.range = linear.range;
     Shape taps = weight.constant.sizes();
     for (int d = 0; d < ndim; ++d) taps.push_back(1);
-    const ValueId id = graph_.add_constant(weight.name, weight.constant.reshape(taps));
-    if (weight.quantized_constant.defined())
-      graph_.value(id).quantized_constant = weight.quantized_constant.reshape(taps);
-    node.inputs[1] = id;
+    const Tensor kernel = weight.constant.reshape(taps);
+    node.inputs[1] = weight.is_stored_as_int8() ? graph_.add_dequantized_constant(weight.name, kernel)
+                                                : graph_.add_constant(weight.name, kernel);
     node.inputs.resize(4, kNoValue);
     node.op = conv;
   }
@@ -144,13 +143,13 @@ class Mover {
     const std::int64_t channels = sizes[sizes.rank() - 1];
     if (!constant.is_constant() || constant.dtype != DType::float32) return false;
     if (constant.constant.numel() == 1) {
-      node.inputs[other] = graph_.add_constant(constant.name, constant.constant.reshape({}));
+      node.inputs[other] = graph_.add_constant(constant.name, constant.elements().reshape({}));
       return true;
     }
     if (constant.constant.numel() != channels || constant.constant.size(-1) != channels) return false;
     Shape column{channels};
     for (int d = 2; d < sizes.rank(); ++d) column.push_back(1);
-    node.inputs[other] = graph_.add_constant(constant.name, constant.constant.reshape(column));
+    node.inputs[other] = graph_.add_constant(constant.name, constant.elements().reshape(column));
     return true;
   }
 

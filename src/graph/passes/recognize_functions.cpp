@@ -38,7 +38,7 @@ std::optional<double> number(const Graph& graph, ValueId v) {
   const Value& value = graph.value(v);
   if (!value.is_constant() || value.dtype != DType::float32 || value.constant.numel() != 1)
     return std::nullopt;
-  return static_cast<double>(value.constant.to_vector<float>()[0]);
+  return static_cast<double>(value.elements().to_vector<float>()[0]);
 }
 
 // The group under trial: nodes that lead from one value, the root, to the result of the last node.

@@ -194,7 +194,7 @@ void round_adaptively(std::map<std::string, Tensor, std::less<>>& weights, const
     if (found == weights.end() || !Gram::takes(node)) continue;
     const Tensor nearest = found->second.contiguous();
     targets.push_back(
-        {&node, graph.value(node.inputs[1]).constant.contiguous(), nearest, nearest.clone(), {}});
+        {&node, graph.value(node.inputs[1]).elements().contiguous(), nearest, nearest.clone(), {}});
   }
   const auto step = [&](std::size_t done) {
     if (options.on_step) options.on_step("rounding weights", done, targets.size() + 1);

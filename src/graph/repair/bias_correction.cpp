@@ -84,7 +84,7 @@ std::vector<std::vector<std::size_t>> layers_by_depth(const Graph& graph) {
     for (const ValueId v : node.inputs) {
       if (v != kNoValue) d = std::max(d, depth[static_cast<std::size_t>(v)]);
     }
-    if (has_weight(node) && graph.value(node.inputs[1]).quantized_constant.defined()) {
+    if (has_weight(node) && graph.value(node.inputs[1]).is_stored_as_int8()) {
       if (layers.size() <= d) layers.resize(d + 1);
       layers[d++].push_back(i);
     }

@@ -48,7 +48,7 @@ bool passes_channels(const Node& node, bool channels_last) {
 bool has_float_weight(const Graph& graph, const Node& node) {
   if (!has_weight(node)) return false;
   const Value& weight = graph.value(node.inputs[1]);
-  return weight.is_constant() && weight.dtype == DType::float32 && !weight.quantized_constant.defined();
+  return weight.is_constant() && weight.dtype == DType::float32 && !weight.is_stored_as_int8();
 }
 
 // The layer that alone reads what `index` makes, or nothing.

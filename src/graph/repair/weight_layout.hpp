@@ -58,7 +58,7 @@ auto& limits_of(AnyNode& node) {
 
 /// The bias of a Conv or Linear, zeros where there is none.
 inline std::vector<float> bias_of(const Graph& graph, const Node& node) {
-  if (node.input(2) != kNoValue) return graph.value(node.inputs[2]).constant.to_vector<float>();
+  if (node.input(2) != kNoValue) return graph.value(node.inputs[2]).elements().to_vector<float>();
   return std::vector<float>(static_cast<std::size_t>(layout_of(graph, node).out_channels));
 }
 
