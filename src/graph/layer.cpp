@@ -191,7 +191,7 @@ struct Run {
   Tensor operator()(const Expand&) const { return functional::expand(x(), result.sizes()); }
   Tensor operator()(const Softmax& s) const { return functional::softmax(x(), s.axis); }
   Tensor operator()(const Quantize&) const { return ops::quantize_input(x(), result); }
-  Tensor operator()(const Dequantize&) const { return dequantize(x()); }
+  Tensor operator()(const Dequantize&) const { return ops::dequantize_output(x()); }
   template <class Other>
   Tensor operator()(const Other&) const {
     throw ValueError(fmt::format("{} cannot be computed on what the network computes", op_name(node.op)));

@@ -1,10 +1,16 @@
 // Concatenation. Pieces are copied into views of the result.
+#include <array>
+#include <cstring>
+#include <optional>
+
 #include <qconv/functional.hpp>
 #include <qconv/network_ops.hpp>
 
+#include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
 #include "ops/byte_map.hpp"
 #include "support/check.hpp"
+#include "support/parallel_chunks.hpp"
 
 namespace qconv {
 namespace {
@@ -67,6 +73,44 @@ Tensor cat(std::span<const Tensor> tensors, int dim) {
 namespace ops {
 namespace {
 
+// Bytes of a piece that are mapped before they are copied: they stay in the L1 cache.
+constexpr std::int64_t kGrain = 16384;
+
+// Some bytes, mostly few.
+void copy_row(std::uint8_t* to, const std::uint8_t* from, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + 16 <= count; i += 16) std::memcpy(to + i, from + i, 16);
+  for (; i < count; ++i) to[i] = from[i];
+}
+
+// Writes map[piece], where there is a map, to the channels from `start` on of a channels-last result.
+void copy_channels(Tensor& result, const Tensor& piece, const std::optional<ByteMap>& map,
+                   std::int64_t start) {
+  const Tensor dense = piece.contiguous(natural_format(piece.dim()));
+  const std::int64_t channels = piece.size(1);
+  const std::int64_t stride = result.size(1);
+  if (dense.numel() == 0) return;
+  const auto* from = static_cast<const std::uint8_t*>(dense.raw_data());
+  auto* to = static_cast<std::uint8_t*>(result.raw_mutable_data()) + start;
+  const auto lookup = engines::rows::kernels(false).lookup;
+  const std::int64_t width = std::min(channels, kGrain);
+  for (std::int64_t c = 0; c < channels; c += width) {
+    const std::int64_t here = std::min(width, channels - c);
+    parallel_chunks(*current_pool(), dense.numel() / channels, std::max<std::int64_t>(1, kGrain / channels),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      std::array<std::uint8_t, kGrain> mapped;
+                      const std::uint8_t* x = from + begin * channels + c;
+                      if (map) {
+                        // One position where a position is longer than the memory.
+                        lookup({map->data(), x, mapped.data(), (end - begin - 1) * channels + here});
+                        x = mapped.data();
+                      }
+                      for (std::int64_t i = begin; i < end; ++i, x += channels)
+                        copy_row(to + i * stride + c, x, here);
+                    });
+  }
+}
+
 Tensor cat_int8(std::string_view who, std::span<const Tensor> qxs, int dim, OutputScale scale,
                 OutputZeroPoint zero_point, bool relu) {
   check_tensors(who, qxs);
@@ -76,20 +120,24 @@ Tensor cat_int8(std::string_view who, std::span<const Tensor> qxs, int dim, Outp
   const QParams qparams = output_qparams(who, qxs[0], scale, zero_point);
   Tensor result = Tensor::empty_quantized(sizes, qxs[0].dtype(), qparams, natural_format(sizes.rank()));
   const Affine out = affine_of(result);
+  const bool channels = at == 1 && sizes.rank() <= 5;
   std::vector<Tensor> pieces(qxs.begin(), qxs.end());
+  std::int64_t start = 0;
   for (Tensor& piece : pieces) {
-    if (piece.qparams() == qparams && !relu) continue;
-    const Tensor dense = piece.contiguous(natural_format(piece.dim()));
-    Tensor mapped = empty_like(result, dense.sizes(), natural_format(dense.dim()));
-    // With equal parameters only the ReLU is left to do.
-    const ByteMap map =
-        piece.qparams() == qparams
-            ? make_byte_map(piece.dtype(), [&](int q) { return std::max(q, out.zero_point); })
-            : requantize_map(piece.dtype(), affine_of(piece), out, relu ? out.zero_point : out.lo);
-    apply_byte_map(map, dense, mapped);
-    piece = mapped;
+    std::optional<ByteMap> map;
+    if (piece.qparams() != qparams) {
+      map = requantize_map(piece.dtype(), affine_of(piece), out, relu ? out.zero_point : out.lo);
+    } else if (relu) {
+      map = make_byte_map(piece.dtype(), [&](int q) { return std::max(q, out.zero_point); });
+    }
+    if (channels) {
+      copy_channels(result, piece, map, start);
+    } else if (map) {
+      piece = mapped(piece, *map, result.dtype(), qparams);
+    }
+    start += piece.size(at);
   }
-  copy_pieces(result, pieces, at);
+  if (!channels) copy_pieces(result, pieces, at);
   return result;
 }
 

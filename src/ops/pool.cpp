@@ -1,6 +1,7 @@
 // Maxima and means over windows, on channels-last memory: the inner loop runs over channels.
 #include <array>
 #include <limits>
+#include <span>
 
 #include <qconv/functional.hpp>
 #include <qconv/network_ops.hpp>
@@ -43,10 +44,10 @@ std::int64_t widest(const Windows& windows) {
   return taps;
 }
 
-// Calls reduce(place, window memory, result memory, channels) for every output position and block of
-// channels.
+// Calls reduce(window in depth, in height, image memory, result memory, channels) for every row of outputs
+// and block of channels.
 template <class T, class Reduce>
-void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y, const Reduce& reduce) {
+void for_each_output_row(const Volume& in, const Windows& windows, const T* x, T* y, const Reduce& reduce) {
   const Spatial out = windows.output();
   const std::int64_t blocks = (in.channels + kBlock - 1) / kBlock;
   const std::int64_t rows = in.batch * out[0] * out[1];
@@ -58,10 +59,7 @@ void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y,
     const Window& d = windows.axes[0][static_cast<std::size_t>(row / out[1] % out[0])];
     const Window& h = windows.axes[1][static_cast<std::size_t>(row % out[1])];
     const T* image = x + row / (out[0] * out[1]) * in.positions() * in.channels + channel;
-    for (std::int64_t o = 0; o < out[2]; ++o) {
-      const Place place{d, h, windows.axes[2][static_cast<std::size_t>(o)]};
-      reduce(place, image, y + (row * out[2] + o) * in.channels + channel, channels);
-    }
+    reduce(d, h, image, y + row * out[2] * in.channels + channel, channels);
   };
   // Elements that a task reads, at most: few tasks' worth do not pay for waking threads.
   const std::int64_t work = out[2] * std::min(kBlock, in.channels) * widest(windows);
@@ -69,6 +67,19 @@ void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t task = begin; task < end; ++task) one_task(task);
                   });
+}
+
+// Calls reduce(place, window memory, result memory, channels) for every output position and block of
+// channels.
+template <class T, class Reduce>
+void for_each_window(const Volume& in, const Windows& windows, const T* x, T* y, const Reduce& reduce) {
+  for_each_output_row(in, windows, x, y,
+                      [&](const Window& d, const Window& h, const T* image, T* to, std::int64_t channels) {
+                        for (const Window& w : windows.axes[2]) {
+                          reduce(Place{d, h, w}, image, to, channels);
+                          to += in.channels;
+                        }
+                      });
 }
 
 // Calls row(first element, taps) for every row of taps of a window.
@@ -90,25 +101,52 @@ void max_into(float* best, const float* x, std::int64_t channels) {
   }
 }
 
-template <class T>
-constexpr T lowest() {
-  if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
-  return std::numeric_limits<T>::lowest();
+void max_pool_float(const Volume& in, const Windows& windows, const float* x, float* y) {
+  const std::int64_t step = windows.step[2] * in.channels;
+  for_each_window(in, windows, x, y,
+                  [&](const Place& p, const float* image, float* best, std::int64_t channels) {
+                    std::fill(best, best + channels, -std::numeric_limits<float>::infinity());
+                    for_each_row(in, windows, p, image, [&](const float* from, std::int64_t taps) {
+                      for (std::int64_t t = 0; t < taps; ++t) max_into(best, from + t * step, channels);
+                    });
+                  });
+}
+
+// How many windows from this one on have as many taps and lie equally far apart.
+std::int64_t alike(std::span<const Window> windows) {
+  std::size_t count = 1;
+  while (count < windows.size() && windows[count].count == windows[0].count &&
+         windows[count].first - windows[count - 1].first == windows[1].first - windows[0].first) {
+    ++count;
+  }
+  return static_cast<std::int64_t>(count);
 }
 
 template <class T>
-void max_pool_typed(const Volume& in, const Windows& windows, const T* x, T* y) {
-  const std::int64_t step = windows.step[2] * in.channels;
-  for_each_window(in, windows, x, y, [&](const Place& p, const T* image, T* best, std::int64_t channels) {
-    std::fill(best, best + channels, lowest<T>());
-    for_each_row(in, windows, p, image, [&](const T* from, std::int64_t taps) {
-      if constexpr (std::is_floating_point_v<T>) {
-        for (std::int64_t t = 0; t < taps; ++t) max_into(best, from + t * step, channels);
-      } else {
-        engines::rows::kernels(std::is_signed_v<T>).max({from, best, nullptr, channels, taps, step});
-      }
-    });
-  });
+void max_pool_int8(const Volume& in, const Windows& windows, const T* x, T* y) {
+  const auto max = engines::rows::kernels(std::is_signed_v<T>).max;
+  const std::int64_t line = in.spatial[2] * in.channels;
+  for_each_output_row(in, windows, x, y,
+                      [&](const Window& d, const Window& h, const T* image, T* best, std::int64_t channels) {
+                        std::span<const Window> rest = windows.axes[2];
+                        for (std::size_t o = 0; o < rest.size(); ++o)
+                          std::fill_n(best + static_cast<std::int64_t>(o) * in.channels, channels,
+                                      std::numeric_limits<T>::lowest());
+                        while (!rest.empty()) {
+                          const std::int64_t count = alike(rest);
+                          const Window& w = rest[0];
+                          const std::int64_t apart = count > 1 ? rest[1].first - w.first : 0;
+                          for (std::int64_t i = 0; i < d.count; ++i) {
+                            const std::int64_t plane = d.first + i * windows.step[0];
+                            const T* corner =
+                                image + (plane * in.spatial[1] + h.first) * line + w.first * in.channels;
+                            max({corner, best, channels, count, apart * in.channels, in.channels, h.count,
+                                 windows.step[1] * line, w.count, windows.step[2] * in.channels});
+                          }
+                          best += count * in.channels;
+                          rest = rest.subspan(static_cast<std::size_t>(count));
+                        }
+                      });
 }
 
 void sum_into(float* sum, const float* x, std::int64_t channels) {
@@ -149,7 +187,7 @@ void avg_pool_int8(const Volume& in, const Windows& windows, const Tensor& qx, T
                     std::array<std::int32_t, kBlock> sum;
                     std::fill_n(sum.begin(), channels, static_cast<std::int32_t>(-p.count() * ax.zero_point));
                     for_each_row(in, windows, p, image, [&](const T* from, std::int64_t taps) {
-                      add_rows({from, nullptr, sum.data(), channels, taps, step});
+                      add_rows({from, sum.data(), channels, taps, step});
                     });
                     const auto m = static_cast<float>(ratio / static_cast<double>(p.divisor()));
                     for (std::int64_t c = 0; c < channels; ++c) {
@@ -165,11 +203,11 @@ Tensor max_pool_any(const Tensor& input, const Pooling& pooling) {
   Tensor y = empty_like(input, in.with_spatial(windows.output()).sizes(), MemoryFormat::channels_last);
   const Tensor x = input.contiguous(MemoryFormat::channels_last);
   if (input.dtype() == float32) {
-    max_pool_typed(in, windows, x.data<float>(), y.mutable_data<float>());
+    max_pool_float(in, windows, x.data<float>(), y.mutable_data<float>());
   } else {
     with_int8_type(x.dtype(), [&](auto type) {
       using T = decltype(type);
-      max_pool_typed(in, windows, x.template data<T>(), y.template mutable_data<T>());
+      max_pool_int8(in, windows, x.template data<T>(), y.template mutable_data<T>());
     });
   }
   return y;

@@ -6,6 +6,7 @@
 #include "engines/native/kernels/rows/rows.hpp"
 #include "ops/args.hpp"
 #include "support/parallel_chunks.hpp"
+#include "tensor/dense_format.hpp"
 
 namespace qconv::ops {
 namespace {
@@ -53,6 +54,20 @@ Tensor quantize_input(const Tensor& x, const Tensor& like) {
                           reinterpret_cast<std::uint8_t*>(to + image + first * channels), channels, piece,
                           count});
     }
+  });
+  return y;
+}
+
+Tensor dequantize_output(const Tensor& qx) {
+  const MemoryFormat format = dense_format(qx);
+  const Tensor dense = qx.contiguous(format);
+  Tensor y = Tensor::empty(qx.sizes(), DType::float32, format);
+  const Affine q = affine_of(qx);
+  const auto run = engines::rows::kernels(qx.dtype() == qint8).dequantize;
+  const auto* from = static_cast<const std::byte*>(dense.raw_data());
+  auto* to = y.mutable_data<float>();
+  parallel_chunks(*current_pool(), qx.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    run({from + begin, to + begin, end - begin, q.scale, q.zero_point});
   });
   return y;
 }

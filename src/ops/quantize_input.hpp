@@ -8,4 +8,8 @@ namespace qconv::ops {
 /// format that results have, in one go and on the operators' threads. `x` may lie in any format.
 Tensor quantize_input(const Tensor& x, const Tensor& like);
 
+/// dequantize of a quint8 or qint8 tensor that is quantized per tensor, in its memory format, on the
+/// operators' threads.
+Tensor dequantize_output(const Tensor& qx);
+
 }  // namespace qconv::ops

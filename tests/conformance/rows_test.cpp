@@ -190,33 +190,82 @@ TEST_P(RowKernels, Scale) {
   });
 }
 
-TEST_P(RowKernels, MaximaAndSums) {
+TEST_P(RowKernels, Sum) {
   for_both([](auto type, const Kernels& kernels) {
     using T = decltype(type);
     for (std::int64_t count = 1; count <= kLongest; ++count) {
       for (const std::int64_t rows : {1, 2, 5}) {
         for (const std::int64_t stride : {count, count + 3}) {
           const Bytes x = random_bytes((rows - 1) * stride + count, static_cast<std::uint32_t>(count + rows));
-          const Bytes before = random_bytes(count, 77);
-          std::vector<float> zeros(before.size(), 0.0F);
-          qconv::testing::GuardedBuffer gx(x), gy(before), gs = guarded(zeros);
+          std::vector<float> zeros(static_cast<std::size_t>(count), 0.0F);
+          qconv::testing::GuardedBuffer gx(x), gs = guarded(zeros);
           auto* sums = reinterpret_cast<std::int32_t*>(gs.data());
           for (std::int64_t i = 0; i < count; ++i) sums[i] = static_cast<std::int32_t>(1000 * i);
-          kernels.max({gx.data(), gy.data(), nullptr, count, rows, stride});
-          kernels.sum({gx.data(), nullptr, sums, count, rows, stride});
-          const Bytes y = gy.copy();
+          kernels.sum({gx.data(), sums, count, rows, stride});
           for (std::int64_t i = 0; i < count; ++i) {
-            int most = at<T>(before, i);
             std::int32_t sum = static_cast<std::int32_t>(1000 * i);
-            for (std::int64_t r = 0; r < rows; ++r) {
-              most = std::max(most, at<T>(x, r * stride + i));
-              sum += at<T>(x, r * stride + i);
-            }
-            ASSERT_EQ(at<T>(y, i), most) << count << " at " << i;
+            for (std::int64_t r = 0; r < rows; ++r) sum += at<T>(x, r * stride + i);
             ASSERT_EQ(sums[i], sum) << count << " at " << i;
           }
         }
       }
+    }
+  });
+}
+
+TEST_P(RowKernels, MaximaOfWindows) {
+  struct Sizes {
+    std::int64_t windows, rows, taps, stride;
+  };
+  for_both([](auto type, const Kernels& kernels) {
+    using T = decltype(type);
+    for (std::int64_t count = 1; count <= kLongest; ++count) {
+      for (const Sizes& s : {Sizes{1, 1, 1, 1}, {1, 2, 3, 1}, {3, 3, 2, 2}, {4, 2, 2, 1}}) {
+        rows::Max args{};
+        args.count = count;
+        args.windows = s.windows;
+        args.x_step = s.stride * count;
+        args.y_step = count + 2;
+        args.rows = s.rows;
+        args.row_step = ((s.windows - 1) * s.stride + s.taps) * count + 5;
+        args.taps = s.taps;
+        args.tap_step = count;
+        const Bytes x = random_bytes(s.rows * args.row_step - 5, static_cast<std::uint32_t>(count + s.taps));
+        const Bytes before = random_bytes((s.windows - 1) * args.y_step + count, 77);
+        qconv::testing::GuardedBuffer gx(x), gy(before);
+        args.x = gx.data();
+        args.y = gy.data();
+        kernels.max(args);
+        const Bytes y = gy.copy();
+        Bytes expected = before;
+        for (std::int64_t w = 0; w < s.windows; ++w) {
+          for (std::int64_t c = 0; c < count; ++c) {
+            int most = at<T>(before, w * args.y_step + c);
+            for (std::int64_t r = 0; r < s.rows; ++r) {
+              for (std::int64_t t = 0; t < s.taps; ++t)
+                most = std::max<int>(most, at<T>(x, w * args.x_step + r * args.row_step + t * count + c));
+            }
+            expected[static_cast<std::size_t>(w * args.y_step + c)] = static_cast<std::uint8_t>(most);
+          }
+        }
+        ASSERT_EQ(y, expected) << count << " channels, " << s.windows << " windows";
+      }
+    }
+  });
+}
+
+TEST_P(RowKernels, Dequantize) {
+  for_both([](auto type, const Kernels& kernels) {
+    using T = decltype(type);
+    for (std::int64_t count = 0; count <= kLongest; ++count) {
+      const Bytes x = random_bytes(count, static_cast<std::uint32_t>(count));
+      const std::vector<float> nothing(static_cast<std::size_t>(count), 0.0F);
+      qconv::testing::GuardedBuffer gx(x), gy = guarded(nothing);
+      const auto* y = reinterpret_cast<const float*>(gy.data());
+      const int zero = count % 2 == 0 ? std::numeric_limits<T>::max() : -3;
+      kernels.dequantize({gx.data(), reinterpret_cast<float*>(gy.data()), count, 0.037F, zero});
+      for (std::int64_t i = 0; i < count; ++i)
+        ASSERT_EQ(y[i], static_cast<float>(at<T>(x, i) - zero) * 0.037F) << count << " at " << i;
     }
   });
 }

@@ -37,7 +37,7 @@ inline Epilogue common_epilogue(const ConvProblem& problem, const Requantization
           .addend_flip = raw_flip(problem.output_dtype),
           .addend_multiplier = r.addend_multiplier,
           .bytes = byte_range(problem, r),
-          .bounded = !has_add(problem.post_op) && r.magnitude < 0x1p30F};
+          .bounded = r.magnitude + (has_add(problem.post_op) ? 255 * r.addend_multiplier : 0) < 0x1p30F};
 }
 
 }  // namespace qconv::engines

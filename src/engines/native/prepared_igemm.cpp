@@ -317,6 +317,12 @@ class PreparedIgemm final : public Prepared {
     call.epilogue.bias = bias_.data() + block.lane;
     call.epilogue.multiplier = multiplier_.data() + block.lane;
     if (!zero_points_.empty()) call.epilogue.weight_zero_points = zero_points_.data() + block.lane;
+    // The next block's weights follow this one's.
+    const auto line_bytes = static_cast<std::int64_t>(block.kernel->lanes() * igemm::kStep);
+    const std::int8_t* const end = weights_->values.data() + weights_->values.size();
+    const auto block_bytes = part.packed->taps * static_cast<std::int64_t>(call.tap_bytes);
+    call.ahead = call.weights + block_bytes;
+    call.ahead_end = call.ahead + std::min(block_bytes, end - call.ahead);
     for (const TilePlan& tile : memory.plans) {
       call.tiles = tile.tiles;
       call.input_step = part.indirection.input_offset(static_cast<std::int64_t>(tile.rows));
@@ -336,6 +342,8 @@ class PreparedIgemm final : public Prepared {
       call.epilogue.initial = tile.taps == taps ? part.initial.data() + block.lane
                                                 : initial_without(part, block, call, memory.initial);
       kernel(call);
+      const auto lines = static_cast<std::int64_t>(tile.tiles * tile.taps * weights_->steps);
+      call.ahead += std::min(lines * line_bytes, call.ahead_end - call.ahead);
     }
   }
 

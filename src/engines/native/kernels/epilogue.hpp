@@ -29,7 +29,6 @@ struct Epilogue {
   float addend_multiplier;
   ByteRange bytes;
   /// No value exceeds int32 before rounding, so that the limits may wait until there are bytes to limit.
-  /// Never with an addend.
   bool bounded;
 };
 

@@ -57,12 +57,41 @@ template <class V, int Vectors>
   }
 }
 
+// The same where something is added and the limits may wait for the bytes.
+template <class V, int Vectors>
+[[gnu::noinline]] void add_from_memory(const igemm::Args& args, std::int64_t shift,
+                                       const std::int32_t* sums) noexcept {
+  // Copies, since the bytes stored could be anything's.
+  const Epilogue e = args.epilogue;
+  const auto limits = V::template load_range<Vectors>(e.bytes, args.columns);
+  const std::size_t columns = args.columns;
+  const std::int64_t* const offsets = args.output_offsets;
+  const std::uint8_t* const addend = args.addend + shift;
+  const std::uint8_t* const next = addend + args.output_step;
+  std::uint8_t* const output = args.output + shift;
+  for (std::size_t r = 0; r < args.rows; ++r, sums += static_cast<std::size_t>(Vectors) * V::kLanes) {
+    const std::int64_t at = offsets[r];
+    // It comes from far away: what the next tile adds arrives while that multiplies.
+    __builtin_prefetch(next + at);
+    typename V::Accumulator integers[Vectors];
+    typename V::Accumulator rounded[Vectors];
+    V::template load_block<Vectors>(addend + at, columns, e.addend_flip, integers);
+    unrolled<Vectors>(QCONV_EACH(v) {
+      const auto value = V::scale(V::load_sums(sums + v * V::kLanes), V::load_floats(e.bias + v * V::kLanes),
+                                  e.bias_scale, V::load_floats(e.multiplier + v * V::kLanes));
+      rounded[v] = V::round(V::add_integers(value, integers[v], e.addend_zero_point, e.addend_multiplier));
+    });
+    V::template store_block<Vectors>(output + at, rounded, limits);
+  }
+}
+
 template <class V, int Rows, int Vectors>
 [[gnu::always_inline]] inline void finish(const igemm::Args& args, std::size_t tile_index,
                                           const Tile<V, Rows, Vectors>& tile) noexcept {
   const Epilogue& e = args.epilogue;
   const std::int64_t shift = static_cast<std::int64_t>(tile_index) * args.output_step;
-  if (V::kRoundsAll && e.bounded && e.weight_zero_points == nullptr) {
+  const bool limits_wait = V::kRoundsAll && e.bounded && e.weight_zero_points == nullptr;
+  if (limits_wait && args.addend == nullptr) {
     // Copies, since the bytes stored could be anything's.
     const auto limits = V::template load_range<Vectors>(e.bytes, args.columns);
     const float* const bias = e.bias;
@@ -102,7 +131,8 @@ template <class V, int Rows, int Vectors>
       V::store_sums(sums + static_cast<std::size_t>(r * Vectors + v) * V::kLanes, tile.sums[r][v]);
     });
   });
-  finish_from_memory<V, Vectors>(args, shift, sums);
+  limits_wait ? add_from_memory<V, Vectors>(args, shift, sums)
+              : finish_from_memory<V, Vectors>(args, shift, sums);
 }
 
 }  // namespace

@@ -50,7 +50,9 @@ void run_tiles(const Args& args) noexcept {
   constexpr std::size_t kLineBytes = V::kLanes * kStep;
   const std::size_t last = args.channels > kStep ? args.channels - kStep : 0;
   std::int64_t offset = args.channel_offset;
+  const std::int8_t* ahead = args.ahead;
   for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
+    [[maybe_unused]] const std::size_t ahead_step = ahead < args.ahead_end ? kLineBytes : 0;
     Tile<V, Rows, Vectors> tile(args.epilogue.initial);
     const std::uint8_t* const* pixels = args.pixels;
     for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
@@ -71,6 +73,10 @@ void run_tiles(const Args& args) noexcept {
         const std::size_t at = c < last ? c : last;
         unrolled<Vectors>(
             QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
+        if constexpr (Vectors == 4) {  // fewer belong to layers whose weights are small
+          __builtin_prefetch(ahead, 0, 2);
+          ahead += ahead_step;
+        }
         step<V, Signed>(
             tile, weights, QCONV_EACH(r) { return load_word(p[r] + at); });
       }

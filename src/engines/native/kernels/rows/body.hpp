@@ -4,6 +4,7 @@
 // linkage.
 
 #include <cstdint>
+#include <cstring>
 
 #include "engines/native/kernels/rows/rows.hpp"
 
@@ -73,24 +74,52 @@ void scale(const Scale& args) noexcept {
   }
 }
 
-template <class T>
-void max(const Reduce& given) noexcept {
-  const Reduce args = given;
-  T* __restrict y = static_cast<T*>(args.y);
+// A vector of elements, as long as the instruction set's or not: the maxima of a window stay in registers.
+template <class V, class T>
+inline void max_of_window(const Max& args, const T* x, T* y) noexcept {
+  V best;
+  std::memcpy(&best, y, sizeof(V));
   for (std::int64_t row = 0; row < args.rows; ++row) {
-    const T* __restrict x = static_cast<const T*>(args.x) + row * args.stride;
-    for (std::int64_t i = 0; i < args.count; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
+    for (std::int64_t tap = 0; tap < args.taps; ++tap) {
+      V from;
+      std::memcpy(&from, x + row * args.row_step + tap * args.tap_step, sizeof(V));
+      best = from > best ? from : best;
+    }
+  }
+  std::memcpy(y, &best, sizeof(V));
+}
+
+template <class T>
+void max(const Max& given) noexcept {
+  typedef T Wide __attribute__((vector_size(64)));
+  typedef T Narrow __attribute__((vector_size(16)));
+  const Max args = given;
+  for (std::int64_t w = 0; w < args.windows; ++w) {
+    const T* x = static_cast<const T*>(args.x) + w * args.x_step;
+    T* y = static_cast<T*>(args.y) + w * args.y_step;
+    std::int64_t c = 0;
+    for (; c + 64 <= args.count; c += 64) max_of_window<Wide>(args, x + c, y + c);
+    for (; c + 16 <= args.count; c += 16) max_of_window<Narrow>(args, x + c, y + c);
+    for (; c < args.count; ++c) max_of_window<T>(args, x + c, y + c);
   }
 }
 
 template <class T>
-void sum(const Reduce& given) noexcept {
-  const Reduce args = given;
+void sum(const Sum& given) noexcept {
+  const Sum args = given;
   std::int32_t* __restrict sums = args.sums;
   for (std::int64_t row = 0; row < args.rows; ++row) {
     const T* __restrict x = static_cast<const T*>(args.x) + row * args.stride;
     for (std::int64_t i = 0; i < args.count; ++i) sums[i] += x[i];
   }
+}
+
+template <class T>
+void dequantize(const Dequantize& given) noexcept {
+  const Dequantize args = given;
+  const T* __restrict x = static_cast<const T*>(args.x);
+  float* __restrict y = args.y;
+  for (std::int64_t i = 0; i < args.count; ++i) y[i] = static_cast<float>(x[i] - args.zero) * args.scale;
 }
 
 template <class T>
@@ -132,15 +161,15 @@ void interleave_few(const Interleave args) noexcept {
 }  // namespace qconv::engines::rows
 
 // `lookup` is a function of the file, or lookup_bytes.
-#define QCONV_DEFINE_ROWS(isa, lookup)                                             \
-  namespace qconv::engines::rows {                                                 \
-  namespace {                                                                      \
-  template <class T>                                                               \
-  inline constexpr Kernels of_type{&(lookup), &add<T>, &mul<T>,      &scale<T>,    \
-                                   &max<T>,   &sum<T>, &quantize<T>, &interleave}; \
-  }                                                                                \
-  extern const Kernels unsigned_rows_##isa;                                        \
-  extern const Kernels signed_rows_##isa;                                          \
-  constinit const Kernels unsigned_rows_##isa = of_type<std::uint8_t>;             \
-  constinit const Kernels signed_rows_##isa = of_type<std::int8_t>;                \
+#define QCONV_DEFINE_ROWS(isa, lookup)                                                           \
+  namespace qconv::engines::rows {                                                               \
+  namespace {                                                                                    \
+  template <class T>                                                                             \
+  inline constexpr Kernels of_type{&(lookup), &add<T>,      &mul<T>,        &scale<T>,  &max<T>, \
+                                   &sum<T>,   &quantize<T>, &dequantize<T>, &interleave};        \
+  }                                                                                              \
+  extern const Kernels unsigned_rows_##isa;                                                      \
+  extern const Kernels signed_rows_##isa;                                                        \
+  constinit const Kernels unsigned_rows_##isa = of_type<std::uint8_t>;                           \
+  constinit const Kernels signed_rows_##isa = of_type<std::int8_t>;                              \
   }

@@ -39,13 +39,31 @@ struct Scale {
   float lo, hi;
 };
 
-/// Of `rows` rows of `count` elements, `stride` elements apart: for each column the largest element in y, or
-/// the sum added to sums.
-struct Reduce {
+/// The sum of each column of `rows` rows of `count` elements, `stride` elements apart, is added to sums.
+struct Sum {
   const void* x;
-  void* y;
   std::int32_t* sums;
   std::int64_t count, rows, stride;
+};
+
+/// The largest elements of `windows` windows of `rows` by `taps` pixels of `count` channels, where y holds
+/// lower bounds before. Steps are in elements: `x_step` and `y_step` from one window to the next.
+struct Max {
+  const void* x;
+  void* y;
+  std::int64_t count;
+  std::int64_t windows, x_step, y_step;
+  std::int64_t rows, row_step;
+  std::int64_t taps, tap_step;
+};
+
+/// y[i] = (x[i] - zero) * scale.
+struct Dequantize {
+  const void* x;
+  float* y;
+  std::int64_t count;
+  float scale;
+  std::int32_t zero;
 };
 
 /// y[i] = clamp(rint(x[i] * inverse) + zero).
@@ -68,7 +86,9 @@ struct Interleave {
 using Tables = void (*)(const Lookup&) noexcept;
 using Combines = void (*)(const Combine&) noexcept;
 using Scales = void (*)(const Scale&) noexcept;
-using Reduces = void (*)(const Reduce&) noexcept;
+using Sums = void (*)(const Sum&) noexcept;
+using Maxima = void (*)(const Max&) noexcept;
+using Dequantizes = void (*)(const Dequantize&) noexcept;
 using Quantizes = void (*)(const Quantize&) noexcept;
 using Interleaves = void (*)(const Interleave&) noexcept;
 
@@ -78,9 +98,10 @@ struct Kernels {
   Combines add;
   Combines mul;
   Scales scale;
-  Reduces max;  ///< y holds lower bounds before, the maxima after
-  Reduces sum;
+  Maxima max;
+  Sums sum;
   Quantizes quantize;
+  Dequantizes dequantize;
   Interleaves interleave;
 };
 

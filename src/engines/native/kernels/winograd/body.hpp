@@ -183,11 +183,15 @@ void finish_part(const OutputArgs& args, const Columns<V>& c, const std::int32_t
   });
 }
 
-// The output is seldom in a near cache.
-inline void prefetch_outputs(const OutputArgs& args, const TileOutputs& tile) noexcept {
+// The output is seldom in a near cache, nor what is added to it.
+template <Finish How>
+void prefetch_outputs(const OutputArgs& args, const TileOutputs& tile) noexcept {
   for (std::size_t y = 0; y < tile.height; ++y) {
-    std::uint8_t* pixel = args.output + tile.offset + static_cast<std::int64_t>(y) * args.row_stride;
-    for (std::size_t x = 0; x < tile.width; ++x, pixel += args.column_stride) __builtin_prefetch(pixel, 1);
+    std::int64_t pixel = tile.offset + static_cast<std::int64_t>(y) * args.row_stride;
+    for (std::size_t x = 0; x < tile.width; ++x, pixel += args.column_stride) {
+      __builtin_prefetch(args.output + pixel, 1);
+      if (How == Finish::add) __builtin_prefetch(args.addend + pixel);
+    }
   }
 }
 
@@ -199,7 +203,7 @@ void finish_tiles(const OutputArgs& args) noexcept {
   for (std::size_t i = 0; i < args.tiles; ++i) {
     const TileOutputs& tile = args.positions[i];
     const bool whole = tile.height == 4 && tile.width == 4;
-    if (i + 1 < args.tiles) prefetch_outputs(args, args.positions[i + 1]);
+    if (i + 1 < args.tiles) prefetch_outputs<How>(args, args.positions[i + 1]);
     for (std::size_t first = 0; first < args.columns; first += V::kLanes) {
       const std::int32_t* sums = args.sums + i * kPoints * stride + first;
       const Columns<V> c{V::load_sums(args.centre + first), V::load_sums(e.initial + first),
