@@ -39,13 +39,14 @@ def vary(network: nn.Module) -> None:
         if isinstance(module, NORMS) and module.weight is not None:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.2)
-        if any(getattr(module, flag, False) for flag in RESIDUAL):
-            last = [m for m in module.modules() if isinstance(m, NORMS)][-1]
-            last.weight *= BRANCH
-            last.bias *= BRANCH
         for name, parameter in module.named_parameters(recurse=False):
             if name == "layer_scale":  # ConvNeXt's begin at 1e-6, which turns every block off
                 nn.init.uniform_(parameter, 0.1, 0.5)
+    for block in network.modules():
+        if any(getattr(block, flag, False) for flag in RESIDUAL):
+            last = [module for module in block.modules() if isinstance(module, NORMS)][-1]
+            last.weight *= BRANCH
+            last.bias *= BRANCH
 
 
 def settle_layers(network: nn.Module, images: torch.Tensor) -> None:

@@ -148,7 +148,8 @@ class QCONV_API Tensor {
 
 /// Throws ValueError or TypeError, in the name of `who`, unless the parameters fit a tensor of these sizes
 /// and dtype: positive finite scales, zero points inside the dtype's range, as many as the axis has indices.
-QCONV_API void check_qparams(const QParams& qparams, const Shape& sizes, DType dtype, std::string_view who);
+QCONV_API void check_qparams(const QParams& qparams, const Shape& sizes, DType dtype, std::string_view who,
+                             std::string_view what = {});
 
 /// Whether two tensors have equal dtype, sizes, quantization parameters and elements, whatever their strides.
 QCONV_API bool equal(const Tensor& a, const Tensor& b);

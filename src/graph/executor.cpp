@@ -48,7 +48,7 @@ void Executor::check_input(std::size_t i, const Tensor& input) const {
   const Value& declared = graph_.value(graph_.inputs[i]);
   check(input.defined(), "input '{}' is undefined", declared.name);
   check<TypeError>(input.dtype() == declared.dtype, "input '{}' must be {}, got {}", declared.name,
-                   to_string(declared.dtype), input.to_string());
+                   to_string(declared.dtype), input);
   check(sizes_fit(declared.sizes, input.sizes()), "input '{}' must have sizes {}, got {}", declared.name,
         declared.sizes ? declared.sizes->to_string() : "", input.sizes().to_string());
 }

@@ -92,7 +92,7 @@ class Planner {
           "the size of the result does not follow from the sizes of the inputs");
     if (const auto* conv = std::get_if<Conv>(&node.op); conv && node.input(3) != kNoValue) {
       check(fact(node.inputs[3]).sizes == result.sizes, "adds a tensor of sizes {} to a result of sizes {}",
-            fact(node.inputs[3]).sizes->to_string(), result.sizes->to_string());
+            *fact(node.inputs[3]).sizes, *result.sizes);
     }
     fact(node.output).sizes = result.sizes;
     add_step(index, *result.sizes);
@@ -117,7 +117,7 @@ class Planner {
     const auto bytes = static_cast<std::size_t>(sizes.numel());
     const std::size_t width = element_size(graph_.value(node.output).dtype);
     check(bytes <= std::numeric_limits<std::size_t>::max() / 4 / width, "a result of sizes {} is too large",
-          sizes.to_string());
+          sizes);
     plan_.lifetimes.push_back({bytes * width, now, now});
     plan_.steps.push_back(std::move(step));
   }

@@ -50,7 +50,7 @@ Affine affine_of(const Tensor& x) {
 QParams output_qparams(std::string_view who, const Tensor& input, std::optional<double> scale,
                        std::optional<std::int64_t> zero_point) {
   QParams q = QParams::per_tensor(scale.value_or(input.q_scale()), zero_point.value_or(input.q_zero_point()));
-  check_qparams(q, input.sizes(), input.dtype(), fmt::format("{}: output", who));
+  check_qparams(q, input.sizes(), input.dtype(), who, ": output");
   return q;
 }
 

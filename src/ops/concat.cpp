@@ -57,11 +57,9 @@ Tensor cat(std::span<const Tensor> tensors, int dim) {
   const Shape sizes = joined_sizes("cat", tensors, at);
   for (const Tensor& t : tensors) {
     if (!t.is_quantized()) continue;
-    check<TypeError>(!t.qparams().is_per_channel(), "cat: tensors must be quantized per tensor, got {}",
-                     t.to_string());
+    check<TypeError>(!t.qparams().is_per_channel(), "cat: tensors must be quantized per tensor, got {}", t);
     check(t.qparams() == tensors[0].qparams(),
-          "cat: quantized tensors must have the same parameters, got {} and {}; use ops::cat",
-          tensors[0].to_string(), t.to_string());
+          "cat: quantized tensors must have the same parameters, got {} and {}; use ops::cat", tensors[0], t);
   }
   Tensor result = ops::empty_like(tensors[0], sizes, ops::natural_format(sizes.rank()));
   copy_pieces(result, tensors, at);

@@ -174,7 +174,7 @@ std::array<char, 8> element_of(std::string_view who, const Tensor& x, double val
   const auto store = [&](auto v) { std::memcpy(bytes.data(), &v, sizeof(v)); };
   if (x.is_quantized()) {
     check<TypeError>(!x.qparams().is_per_channel(), "{}: quantized tensors are padded per tensor, got {}",
-                     who, x.to_string());
+                     who, x);
     const DTypeInfo& row = info(x.dtype());
     const float inverse = 1.0F / static_cast<float>(x.q_scale());
     const auto zero_point = static_cast<std::int32_t>(x.q_zero_point());

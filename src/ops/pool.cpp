@@ -290,7 +290,7 @@ Tensor global_avg_pool(const Tensor& input) { return adaptive_avg_pool(input, 1)
                         const std::optional<IntList>& stride, const Padding& padding,                        \
                         const IntList& dilation, bool ceil_mode) {                                           \
     check(!input.defined() || input.dim() == N + 2, "max_pool" #N "d: expected an input of rank {}, got {}", \
-          N + 2, input.to_string());                                                                         \
+          N + 2, input);                                                                                     \
     return max_pool(input, {.kernel_size = kernel_size,                                                      \
                             .stride = stride,                                                                \
                             .padding = padding,                                                              \
@@ -301,7 +301,7 @@ Tensor global_avg_pool(const Tensor& input) { return adaptive_avg_pool(input, 1)
                         const std::optional<IntList>& stride, const Padding& padding, bool ceil_mode,        \
                         bool count_include_pad) {                                                            \
     check(!input.defined() || input.dim() == N + 2, "avg_pool" #N "d: expected an input of rank {}, got {}", \
-          N + 2, input.to_string());                                                                         \
+          N + 2, input);                                                                                     \
     return avg_pool(input, {.kernel_size = kernel_size,                                                      \
                             .stride = stride,                                                                \
                             .padding = padding,                                                              \

@@ -15,7 +15,7 @@ void check_weight(std::string_view who, const Tensor& weight, int ndim) {
   check<TypeError>(weight.dtype() == qint8, "{}: expected a weight of dtype qint8, got {}", who,
                    to_string(weight.dtype()));
   check(weight.dim() == ndim + 2, "{}: weights are expected to have {} dimensions, got sizes {}", who,
-        ndim + 2, weight.sizes().to_string());
+        ndim + 2, weight.sizes());
 }
 
 // Channels and kernel from the weight's sizes.
@@ -34,8 +34,7 @@ void check_bias(std::string_view who, const Bias& bias, std::int64_t out_channel
   if (!bias) return;
   check<TypeError>(bias->dtype() == float32, "{}: the bias must have dtype float32, got {}", who,
                    to_string(bias->dtype()));
-  check(bias->dim() == 1, "{}: bias should be a vector (1-D tensor), got sizes {}", who,
-        bias->sizes().to_string());
+  check(bias->dim() == 1, "{}: bias should be a vector (1-D tensor), got sizes {}", who, bias->sizes());
   check(bias->size(0) == out_channels, "{}: bias should have {} elements, one per output channel, got {}",
         who, out_channels, bias->size(0));
   for (const float b : bias->to_vector<float>())

@@ -44,7 +44,7 @@ void check_addend(std::string_view who, const Tensor& addend, const Tensor& outp
   check(addend.defined(), "{}: the tensor to add is undefined", who);
   check<TypeError>(addend.dtype() == output.dtype() && !addend.qparams().is_per_channel(),
                    "{}: the tensor to add must have the output's dtype {}, quantized per tensor, got {}", who,
-                   to_string(output.dtype()), addend.to_string());
+                   to_string(output.dtype()), addend);
   check(addend.sizes() == output.sizes(), "{}: the tensor to add has sizes {}, expected the output's, {}",
         who, addend.sizes(), output.sizes());
 }
@@ -63,7 +63,7 @@ Tensor run(const ConvPackedParams& packed, const RunRequest& request) {
   Tensor output = [&] {
     const QParams q = QParams::per_tensor(request.output_scale, request.output_zero_point);
     const Shape sizes = clamp_sizes(problem.output_sizes());
-    check_qparams(q, sizes, problem.output_dtype, fmt::format("{}: output", request.who));
+    check_qparams(q, sizes, problem.output_dtype, request.who, ": output");
     return Tensor::empty_quantized(sizes, problem.output_dtype, q, MemoryFormat::channels_last);
   }();
   if (request.addend) check_addend(request.who, *request.addend, output);

@@ -151,7 +151,7 @@ Tensor fake_quantize_per_channel_affine(const Tensor& input, std::span<const dou
                                         std::int64_t quant_min, std::int64_t quant_max) {
   constexpr std::string_view who = "fake_quantize_per_channel_affine";
   check(axis >= 0 && axis < input.dim(), "{}: channel axis {} is out of range for sizes {}", who, axis,
-        input.sizes().to_string());
+        input.sizes());
   return fake_quantize(
       input,
       QParams::per_channel({scales.begin(), scales.end()}, {zero_points.begin(), zero_points.end()}, axis),
@@ -166,7 +166,7 @@ Tensor quantize_per_channel(const Tensor& input, std::span<const double> scales,
                             std::span<const std::int64_t> zero_points, int axis, DType dtype) {
   const int rank = input.dim();
   check(axis >= -rank && axis < rank, "quantize_per_channel: channel axis {} is out of range for sizes {}",
-        axis, input.sizes().to_string());
+        axis, input.sizes());
   return quantize(
       input,
       QParams::per_channel({scales.begin(), scales.end()}, {zero_points.begin(), zero_points.end()},
@@ -182,9 +182,9 @@ Tensor quantize_per_channel(const Tensor& input, const Tensor& scales, const Ten
                    "quantize_per_channel: zero_points must be integers, got {}",
                    to_string(zero_points.dtype()));
   check(scales.dim() == 1, "quantize_per_channel: scales must have 1 dimension, got sizes {}",
-        scales.sizes().to_string());
+        scales.sizes());
   check(zero_points.dim() == 1, "quantize_per_channel: zero_points must have 1 dimension, got sizes {}",
-        zero_points.sizes().to_string());
+        zero_points.sizes());
   std::vector<double> s;
   for (std::int64_t i = 0; i < scales.numel(); ++i) s.push_back(scales.select(0, i).item());
   std::vector<std::int64_t> z;

@@ -113,11 +113,11 @@ Tensor from_dlpack(DLManagedTensor* managed) {
                                               : Shape(std::span<const std::int64_t>(dl.strides, rank));
   for (const std::int64_t stride : strides) {
     check(stride >= 0, "from_dlpack: strides must not be negative, got {}; make the array contiguous first",
-          strides.to_string());
+          strides);
   }
   check(addressable(sizes, strides, dtype), "from_dlpack: sizes {} with strides {} leave the address space",
-        sizes.to_string(), strides.to_string());
-  check(dl.data != nullptr || count == 0, "from_dlpack: sizes {} but no memory", sizes.to_string());
+        sizes, strides);
+  check(dl.data != nullptr || count == 0, "from_dlpack: sizes {} but no memory", sizes);
   void* first = count == 0 ? dl.data : static_cast<char*>(dl.data) + dl.byte_offset;
   check(reinterpret_cast<std::uintptr_t>(first) % element_size(dtype) == 0,
         "from_dlpack: the memory is not aligned for {}", to_string(dtype));

@@ -31,12 +31,12 @@ std::int64_t Shape::numel() const {
   bool overflow = false;
   bool empty = false;
   for (std::int64_t v : *this) {
-    check(v >= 0, "sizes must not be negative, got {}", to_string());
+    check(v >= 0, "sizes must not be negative, got {}", *this);
     empty = empty || v == 0;
     overflow = overflow || __builtin_mul_overflow(product, v, &product);
   }
   if (empty) return 0;
-  check(!overflow, "a tensor of sizes {} has more elements than an int64 can count", to_string());
+  check(!overflow, "a tensor of sizes {} has more elements than an int64 can count", *this);
   return product;
 }
 
@@ -51,12 +51,12 @@ Shape dense_strides(const Shape& sizes, MemoryFormat format) {
   const auto place = [&](int dim) {
     strides[dim] = step;
     check(!__builtin_mul_overflow(step, std::max<std::int64_t>(sizes[dim], 1), &step),
-          "a tensor of sizes {} has more elements than an int64 can count", sizes.to_string());
+          "a tensor of sizes {} has more elements than an int64 can count", sizes);
   };
   const int rank = sizes.rank();
   if (format == MemoryFormat::channels_last) {
     check(rank >= 3 && rank <= 5, "channels_last needs a tensor of 3, 4 or 5 dimensions, got sizes {}",
-          sizes.to_string());
+          sizes);
     place(1);
     for (int dim = rank - 1; dim >= 2; --dim) place(dim);
     place(0);

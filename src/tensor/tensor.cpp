@@ -23,7 +23,7 @@ Tensor Tensor::allocate(const Shape& sizes, DType dtype, MemoryFormat format) {
   result.strides_ = dense_strides(sizes, format);
   const std::size_t width = element_size(dtype);
   check(result.numel_ <= std::numeric_limits<std::int64_t>::max() / static_cast<std::int64_t>(width) - 64,
-        "a {} tensor of sizes {} does not fit an address space", qconv::to_string(dtype), sizes.to_string());
+        "a {} tensor of sizes {} does not fit an address space", qconv::to_string(dtype), sizes);
   const std::size_t bytes = static_cast<std::size_t>(result.numel_) * width;
   if (void* placed = OutputPlacement::take(bytes)) {
     result.storage_ = std::shared_ptr<void>(std::shared_ptr<void>(), placed);
@@ -55,7 +55,7 @@ Tensor Tensor::empty_quantized(const Shape& sizes, DType dtype, QParams qparams,
 
 Tensor Tensor::copy_of(const void* data, std::size_t count, DType dtype, const Shape& sizes) {
   check(static_cast<std::size_t>(sizes.numel()) == count,
-        "from_data: {} values do not fill a tensor of sizes {}", count, sizes.to_string());
+        "from_data: {} values do not fill a tensor of sizes {}", count, sizes);
   Tensor result = allocate(sizes, dtype, MemoryFormat::contiguous);
   if (count > 0) std::memcpy(result.data_, data, result.nbytes());
   return result;
@@ -64,11 +64,10 @@ Tensor Tensor::copy_of(const void* data, std::size_t count, DType dtype, const S
 Tensor Tensor::from_blob(void* data, const Shape& sizes, const Shape& strides, DType dtype,
                          std::shared_ptr<void> owner, std::optional<QParams> qparams) {
   check(sizes.rank() == strides.rank(), "from_blob: {} sizes but {} strides", sizes.rank(), strides.rank());
-  for (std::int64_t s : strides)
-    check(s >= 0, "from_blob: strides must not be negative, got {}", strides.to_string());
+  for (std::int64_t s : strides) check(s >= 0, "from_blob: strides must not be negative, got {}", strides);
   Tensor result;
   result.numel_ = sizes.numel();
-  check(data != nullptr || result.numel_ == 0, "from_blob: no memory given for sizes {}", sizes.to_string());
+  check(data != nullptr || result.numel_ == 0, "from_blob: no memory given for sizes {}", sizes);
   check<TypeError>(qparams.has_value() == qconv::is_quantized(dtype),
                    "from_blob: {} {} quantization parameters", qconv::to_string(dtype),
                    qparams ? "takes no" : "needs");
@@ -88,7 +87,7 @@ Tensor Tensor::from_blob(void* data, const Shape& sizes, const Shape& strides, D
 int Tensor::wrap_dim(int dim, const char* method) const {
   const int rank = sizes_.rank();
   check(dim >= -rank && dim < rank, "{}: dimension {} is out of range for a tensor of sizes {}", method, dim,
-        sizes_.to_string());
+        sizes_);
   return dim < 0 ? dim + rank : dim;
 }
 
@@ -116,8 +115,7 @@ Tensor Tensor::clone(MemoryFormat format) const {
 }
 
 void Tensor::copy_(const Tensor& source) {
-  check(sizes_ == source.sizes_, "copy_: sizes {} cannot be copied to {}", source.sizes_.to_string(),
-        sizes_.to_string());
+  check(sizes_ == source.sizes_, "copy_: sizes {} cannot be copied to {}", source.sizes_, sizes_);
   check<TypeError>(dtype_ == source.dtype_, "copy_: {} cannot be copied to {}",
                    qconv::to_string(source.dtype_), qconv::to_string(dtype_));
   strided_copy(data_, strides_, source.data_, source.strides_, sizes_, element_size(dtype_));
@@ -129,7 +127,7 @@ void Tensor::check_element(DType element) const {
 }
 
 double Tensor::item() const {
-  check(numel_ == 1, "item: a tensor of sizes {} has {} elements, expected 1", sizes_.to_string(), numel_);
+  check(numel_ == 1, "item: a tensor of sizes {} has {} elements, expected 1", sizes_, numel_);
   if (is_quantized()) return dequantize().item();
   switch (dtype_) {
     case DType::float32:
@@ -204,33 +202,34 @@ std::string Tensor::to_string() const {
   return text + ")";
 }
 
-void check_qparams(const QParams& qparams, const Shape& sizes, DType dtype, std::string_view who) {
+void check_qparams(const QParams& qparams, const Shape& sizes, DType dtype, std::string_view who,
+                   std::string_view what) {
   const DTypeInfo& row = info(dtype);
-  check<TypeError>(row.quantized, "{}: expected a quantized dtype (quint8, qint8 or qint32), got {}", who,
-                   row.name);
+  check<TypeError>(row.quantized, "{}{}: expected a quantized dtype (quint8, qint8 or qint32), got {}", who,
+                   what, row.name);
   const std::size_t count = qparams.scales.size();
-  check(qparams.zero_points.size() == count, "{}: got {} scales but {} zero points", who, count,
+  check(qparams.zero_points.size() == count, "{}{}: got {} scales but {} zero points", who, what, count,
         qparams.zero_points.size());
   if (qparams.is_per_channel()) {
-    check(qparams.axis < sizes.rank(), "{}: channel axis {} is out of range for sizes {}", who, qparams.axis,
-          sizes.to_string());
+    check(qparams.axis < sizes.rank(), "{}{}: channel axis {} is out of range for sizes {}", who, what,
+          qparams.axis, sizes);
     check(static_cast<std::int64_t>(count) == sizes[qparams.axis],
-          "{}: got {} scales for dimension {} of sizes {}, expected {}", who, count, qparams.axis,
-          sizes.to_string(), sizes[qparams.axis]);
+          "{}{}: got {} scales for dimension {} of sizes {}, expected {}", who, what, count, qparams.axis,
+          sizes, sizes[qparams.axis]);
   } else {
-    check(qparams.axis == -1, "{}: channel axis {} is out of range for sizes {}", who, qparams.axis,
-          sizes.to_string());
-    check(count == 1, "{}: got {} scales for a tensor quantized per tensor, expected 1", who, count);
+    check(qparams.axis == -1, "{}{}: channel axis {} is out of range for sizes {}", who, what, qparams.axis,
+          sizes);
+    check(count == 1, "{}{}: got {} scales for a tensor quantized per tensor, expected 1", who, what, count);
   }
   for (std::size_t i = 0; i < count; ++i) {
     const auto scale = static_cast<float>(qparams.scales[i]);
     check(std::isfinite(scale) && scale > 0 && std::isfinite(1.0F / scale),
-          "{}: scale must be positive and finite, and so must its reciprocal as a float, got {}", who,
+          "{}{}: scale must be positive and finite, and so must its reciprocal as a float, got {}", who, what,
           qparams.scales[i]);
     const std::int64_t zero_point = qparams.zero_points[i];
     check(zero_point >= row.quant_min && zero_point <= row.quant_max,
-          "{}: zero_point {} is outside the range of {}, [{}, {}]", who, zero_point, row.name, row.quant_min,
-          row.quant_max);
+          "{}{}: zero_point {} is outside the range of {}, [{}, {}]", who, what, zero_point, row.name,
+          row.quant_min, row.quant_max);
   }
 }
 

@@ -69,18 +69,17 @@ Shape complete_sizes(const Shape& sizes, std::int64_t numel, const Shape& old) {
   int unknown = -1;
   for (int d = 0; d < complete.rank(); ++d) {
     if (complete[d] != -1) continue;
-    check(unknown < 0, "view: only one size can be -1, got {}", sizes.to_string());
+    check(unknown < 0, "view: only one size can be -1, got {}", sizes);
     unknown = d;
     complete[d] = 1;
   }
   const std::int64_t known = complete.numel();
   if (unknown >= 0) {
-    check(known > 0 && numel % known == 0, "view: a tensor of sizes {} cannot be seen as {}", old.to_string(),
-          sizes.to_string());
+    check(known > 0 && numel % known == 0, "view: a tensor of sizes {} cannot be seen as {}", old, sizes);
     complete[unknown] = numel / known;
   }
-  check(complete.numel() == numel, "view: a tensor of sizes {} ({} elements) cannot be seen as {}",
-        old.to_string(), numel, sizes.to_string());
+  check(complete.numel() == numel, "view: a tensor of sizes {} ({} elements) cannot be seen as {}", old,
+        numel, sizes);
   return complete;
 }
 
@@ -90,13 +89,13 @@ Tensor Tensor::view(const Shape& sizes) const {
   const Shape complete = complete_sizes(sizes, numel_, sizes_);
   Shape strides;
   check(view_strides(sizes_, strides_, complete, strides),
-        "view: sizes {} with strides {} cannot be seen as {} without a copy; use reshape", sizes_.to_string(),
-        strides_.to_string(), complete.to_string());
+        "view: sizes {} with strides {} cannot be seen as {} without a copy; use reshape", sizes_, strides_,
+        complete);
   Tensor result = with_geometry(complete, strides, 0);
   if (qparams_ && qparams_->is_per_channel()) {
     const int axis = moved_axis(sizes_, qparams_->axis, complete);
     check(axis >= 0, "view: sizes {} keep no dimension for the per-channel parameters on dimension {} of {}",
-          complete.to_string(), qparams_->axis, sizes_.to_string());
+          complete, qparams_->axis, sizes_);
     QParams q = *qparams_;
     q.axis = axis;
     result.qparams_ = std::make_shared<const QParams>(std::move(q));
@@ -126,16 +125,14 @@ Tensor Tensor::flatten(int start_dim, int end_dim) const {
 }
 
 Tensor Tensor::permute(const Shape& dims) const {
-  check(dims.rank() == dim(), "permute: got {} dimensions for a tensor of sizes {}", dims.rank(),
-        sizes_.to_string());
+  check(dims.rank() == dim(), "permute: got {} dimensions for a tensor of sizes {}", dims.rank(), sizes_);
   Shape sizes = sizes_;
   Shape strides = strides_;
   std::array<bool, kMaxRank> seen{};
   int axis = -1;
   for (int d = 0; d < dim(); ++d) {
     const int from = wrap_dim(static_cast<int>(dims[d]), "permute");
-    check(!seen[static_cast<std::size_t>(from)], "permute: dimension {} is named twice in {}", from,
-          dims.to_string());
+    check(!seen[static_cast<std::size_t>(from)], "permute: dimension {} is named twice in {}", from, dims);
     seen[static_cast<std::size_t>(from)] = true;
     sizes[d] = sizes_[from];
     strides[d] = strides_[from];
@@ -159,8 +156,7 @@ Tensor Tensor::transpose(int dim0, int dim1) const {
 
 Tensor Tensor::unsqueeze(int dim) const {
   const int rank = this->dim();
-  check(dim >= -rank - 1 && dim <= rank, "unsqueeze: dimension {} is out of range for sizes {}", dim,
-        sizes_.to_string());
+  check(dim >= -rank - 1 && dim <= rank, "unsqueeze: dimension {} is out of range for sizes {}", dim, sizes_);
   const int at = dim < 0 ? dim + rank + 1 : dim;
   Shape sizes;
   Shape strides;
@@ -192,7 +188,7 @@ Tensor Tensor::narrow(int dim, std::int64_t start, std::int64_t length) const {
   const int at = wrap_dim(dim, "narrow");
   check(start >= 0 && length >= 0 && start <= sizes_[at] && length <= sizes_[at] - start,
         "narrow: elements [{}, {} + {}) are outside dimension {} of sizes {}", start, start, length, at,
-        sizes_.to_string());
+        sizes_);
   Shape sizes = sizes_;
   sizes[at] = length;
   Tensor result = with_geometry(sizes, strides_, start * strides_[at]);
@@ -208,7 +204,7 @@ Tensor Tensor::narrow(int dim, std::int64_t start, std::int64_t length) const {
 Tensor Tensor::select(int dim, std::int64_t index) const {
   const int at = wrap_dim(dim, "select");
   check(index >= 0 && index < sizes_[at], "select: index {} is outside dimension {} of sizes {}", index, at,
-        sizes_.to_string());
+        sizes_);
   Shape sizes;
   Shape strides;
   for (int d = 0; d < this->dim(); ++d) {

@@ -20,8 +20,13 @@ struct PartPlan {
   std::optional<PaddedLines> padded;    // where the input is read from copies of its lines
   AlignedBuffer<std::int32_t> initial;  // accumulator start, per lane
   bool skip;                            // taps that are all padding
-  Chunks chunks;
-  std::size_t first_task;
+};
+
+// How the outputs are cut into tasks: each is one chunk of one part.
+struct Cut {
+  std::vector<Chunks> chunks;            // of each part
+  std::vector<std::size_t> first_tasks;  // of each part
+  std::size_t tasks = 0;
 };
 
 // Neighbouring tiles of a task: what the kernel gets for every block of columns. Those that read no padding
@@ -109,14 +114,15 @@ class PreparedIgemm final : public Prepared {
                        : weights_->padded_lines ? Indirection::Lines::padded
                                                 : Indirection::Lines::input;
     for (const PackedPart& part : weights_->parts) {
-      PartPlan plan{&part, Indirection(problem, part.part, lines, channel_bytes), {}, {}, false, {}, 0};
+      PartPlan plan{&part, Indirection(problem, part.part, lines, channel_bytes), {}, {}, false};
       if (plan.indirection.planes() * plan.indirection.lines() * plan.indirection.width() == 0) continue;
       if (weights_->padded_lines) plan.padded.emplace(problem, part.part, zero_byte, channel_bytes);
       plan.initial = initial_sums(part, r);
       plan.skip = plan.indirection.reads_padding() && zero_points_.empty();
       parts_.push_back(std::move(plan));
     }
-    plan_tasks();
+    one_thread_ = cut(1);
+    all_threads_ = cut(kTasks);
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
@@ -126,18 +132,22 @@ class PreparedIgemm final : public Prepared {
     constexpr std::size_t kTasksPerThread = 4;
     const auto threads = static_cast<std::size_t>(work < kSmallWork ? 1 : pool.num_threads());
     const std::size_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
+    const Cut& cut = threads == 1 ? one_thread_ : all_threads_;
     const std::size_t ranges =
-        std::clamp<std::size_t>(wanted / std::max<std::size_t>(row_tasks_, 1), 1, weights_->blocks.size());
-    parallel_for(pool, row_tasks_ * ranges, work,
-                 [&](std::size_t task) { run_task(args, task / ranges, task % ranges, ranges); });
+        std::clamp<std::size_t>(wanted / std::max<std::size_t>(cut.tasks, 1), 1, weights_->blocks.size());
+    parallel_for(pool, cut.tasks * ranges, work,
+                 [&](std::size_t task) { run_task(args, cut, task / ranges, task % ranges, ranges); });
   }
 
   std::string explain() const override {
     std::int64_t rows = 0;
     std::size_t bytes = 0;
-    for (const PartPlan& part : parts_) {
-      const std::int64_t lines = part.chunks.most_lines();
-      const std::int64_t width = part.chunks.most_width();
+    const bool alone = problem_.multiply_adds() / 8 < kSmallWork;
+    const Cut& cut = alone ? one_thread_ : all_threads_;
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      const PartPlan& part = parts_[i];
+      const std::int64_t lines = cut.chunks[i].most_lines();
+      const std::int64_t width = cut.chunks[i].most_width();
       const std::int64_t pointers =
           lines * (width * (part.indirection.taps() + 1) + part.indirection.row_taps());
       const std::size_t copied = part.padded ? part.padded->bytes(lines, width) : 0;
@@ -146,8 +156,8 @@ class PreparedIgemm final : public Prepared {
     }
     return fmt::format(
         "tiles of {} rows; {} chunks of {} rows; {} column blocks; {} parts; {}; {} bytes of scratch",
-        weights_->tile_rows, row_tasks_, rows, weights_->blocks.size(), parts_.size(),
-        problem_.multiply_adds() / 8 < kSmallWork ? "one thread" : "all threads", bytes);
+        weights_->tile_rows, cut.tasks, rows, weights_->blocks.size(), parts_.size(),
+        alone ? "one thread" : "all threads", bytes);
   }
 
   std::string kernel_name() const override { return weights_->kernel(); }
@@ -168,38 +178,42 @@ class PreparedIgemm final : public Prepared {
     return initial;
   }
 
+  // Enough for several threads.
+  static constexpr std::int64_t kTasks = 16;
+
   // Cuts the outputs into chunks whose pointers and pixels stay within the caches' reach, and small enough
-  // for several threads; but not where the weights are larger than the input, since every chunk reads them
-  // all: there run() cuts the column blocks.
-  void plan_tasks() {
+  // for so many tasks: each plans its tiles anew, so no more of them than asked for. But not where the
+  // weights are larger than the input, since every chunk reads them all: there run() cuts the column blocks.
+  Cut cut(std::int64_t tasks) const {
     constexpr std::int64_t kPointers = 4096;
     constexpr std::int64_t kInputBytes = 65536;
     constexpr std::int64_t kFewRows = 192;
-    constexpr std::int64_t kEnoughTasks = 16;
     const auto blocks = static_cast<std::int64_t>(weights_->blocks.size());
     const bool weights_first =
         static_cast<std::int64_t>(weights_->values.size()) > problem_.input_sizes().numel();
-    const std::int64_t ranges = weights_first ? std::min(blocks, kEnoughTasks) : 1;
+    const std::int64_t ranges = weights_first ? std::min(blocks, tasks) : 1;
     const std::int64_t most_rows =
         std::max(kFewRows / weights_->channel_bytes, kInputBytes / problem_.geometry.in_channels);
-    for (PartPlan& part : parts_) {
+    Cut cut;
+    for (const PartPlan& part : parts_) {
       const Indirection& i = part.indirection;
       const std::int64_t rows = i.planes() * i.lines() * i.width();
       const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
-      const std::int64_t wanted = rows * ranges / kEnoughTasks;
-      part.chunks = Chunks(i, std::max(weights_->tile_rows, std::min({wanted, cached, most_rows})));
-      part.first_task = row_tasks_;
-      row_tasks_ += static_cast<std::size_t>(part.chunks.count());
+      const std::int64_t wanted = rows * ranges / tasks;
+      cut.chunks.emplace_back(i, std::max(weights_->tile_rows, std::min({wanted, cached, most_rows})));
+      cut.first_tasks.push_back(cut.tasks);
+      cut.tasks += static_cast<std::size_t>(cut.chunks.back().count());
     }
+    return cut;
   }
 
   // One chunk and one of `ranges` ranges of column blocks.
-  void run_task(const RunArgs& args, std::size_t row_task, std::size_t range, std::size_t ranges) const {
-    const auto next =
-        std::upper_bound(parts_.begin(), parts_.end(), row_task,
-                         [](std::size_t t, const PartPlan& part) { return t < part.first_task; });
-    const PartPlan& part = *std::prev(next);
-    plan_tiles(args, part, part.chunks.chunk(static_cast<std::int64_t>(row_task - part.first_task)));
+  void run_task(const RunArgs& args, const Cut& cut, std::size_t task, std::size_t range,
+                std::size_t ranges) const {
+    const auto next = std::upper_bound(cut.first_tasks.begin(), cut.first_tasks.end(), task);
+    const auto i = static_cast<std::size_t>(next - cut.first_tasks.begin()) - 1;
+    const PartPlan& part = parts_[i];
+    plan_tiles(args, part, cut.chunks[i].chunk(static_cast<std::int64_t>(task - cut.first_tasks[i])));
     const std::size_t blocks = weights_->blocks.size();
     for (std::size_t b = range * blocks / ranges; b < (range + 1) * blocks / ranges; ++b) {
       run_block(args, part, b);
@@ -399,7 +413,8 @@ class PreparedIgemm final : public Prepared {
   Epilogue epilogue_{};
   std::vector<std::uint8_t> zeros_;  // what a tap in zero padding reads
   std::vector<PartPlan> parts_;
-  std::size_t row_tasks_ = 0;  // chunks of all parts
+  Cut one_thread_;
+  Cut all_threads_;
 };
 
 }  // namespace

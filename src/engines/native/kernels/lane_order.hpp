@@ -19,11 +19,11 @@ constexpr std::size_t channel_lane(std::size_t channel, std::size_t lanes) noexc
   return channel % 16 / 4 * lanes + channel / 16 * 4 + channel % 4;
 }
 
-/// The same for a block of `vectors` vectors, 1 to 4. Two are packed as four are, three as two and one, and
-/// one keeps the order of memory.
+/// The same for a block of `vectors` vectors, 1 to 4. Two are packed as four are; three and one keep the
+/// order of memory.
 constexpr std::size_t channel_lane(std::size_t channel, std::size_t lanes, std::size_t vectors) noexcept {
   if (vectors == 4) return channel_lane(channel, lanes);
-  if (lanes < 4 || vectors == 1 || channel >= 2 * lanes) return channel;
+  if (lanes < 4 || vectors != 2) return channel;
   return channel % 8 / 4 * lanes + channel / 8 * 4 + channel % 4;
 }
 

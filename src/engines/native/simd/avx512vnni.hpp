@@ -78,18 +78,22 @@ struct Avx512Vnni {
     if constexpr (N == 4) {
       for (int v = 0; v < 4; ++v) to[v] = _mm512_shuffle_epi8(bytes, dwords_of_bytes(4 * v));
     }
-    if constexpr (N == 2 || N == 3) {
+    if constexpr (N == 3) {
+      to[0] = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes));
+      to[1] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 1));
+      to[2] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 2));
+    }
+    if constexpr (N == 2) {
       const __m512i pairs = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), bytes);
       for (int v = 0; v < 2; ++v) to[v] = _mm512_shuffle_epi8(pairs, dwords_of_bytes(4 * v));
     }
-    if constexpr (N == 3) to[2] = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 2));
     if constexpr (N == 1) to[0] = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes));
   }
   // A ByteRange in the widths that the stores of N vectors need.
   struct Range {
-    __m512i zero_point16, lo8, hi8, flip8;  // of four vectors
-    __m512i lo16, hi16;                     // of two and three
-    __m512i zero_point32, lo32, hi32;       // of one and three
+    __m512i zero_point16, lo8, hi8, flip8;  // of three and four vectors
+    __m512i lo16, hi16;                     // of two
+    __m512i zero_point32, lo32, hi32;       // of one
     __mmask64 bytes;                        // those of the block that are stored
   };
   template <int N>
@@ -107,27 +111,35 @@ struct Avx512Vnni {
     range.hi32 = _mm512_set1_epi32(r.hi);
     return range;
   }
+  // Limited bytes of four vectors; each 128-bit part has four bytes of every one.
+  static __m512i pack_block(__m512i v0, __m512i v1, __m512i v2, __m512i v3, const Range& r) noexcept {
+    const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), r.zero_point16);
+    const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v2, v3), r.zero_point16);
+    const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
+    return _mm512_xor_si512(limited, r.flip8);
+  }
+  // The permutation that puts the bytes of each of them together.
+  static __m512i vectors_in_order() noexcept {
+    return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  }
   template <int N>
   static void store_block(std::uint8_t* p, const __m512i (&v)[N], const Range& r) noexcept {
-    if constexpr (N == 4) {
-      const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
-      const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), r.zero_point16);
-      const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
-      const __m512i bytes = _mm512_xor_si512(limited, r.flip8);
-      _mm512_mask_storeu_epi8(p, r.bytes, bytes);
+    if constexpr (N == 3 || N == 4) {
+      const __m512i mixed = pack_block(v[0], v[1], v[2], v[N - 1], r);
+      _mm512_mask_storeu_epi8(p, r.bytes,
+                              N == 4 ? mixed : _mm512_permutexvar_epi32(vectors_in_order(), mixed));
     }
-    if constexpr (N == 2 || N == 3) {
+    if constexpr (N == 2) {
       const __m512i s = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
       const __m512i limited = _mm512_min_epi16(_mm512_max_epi16(s, r.lo16), r.hi16);
       const __m256i bytes = _mm256_xor_si256(_mm512_cvtepi16_epi8(limited), _mm512_castsi512_si256(r.flip8));
       _mm256_mask_storeu_epi8(p, static_cast<__mmask32>(r.bytes), bytes);
     }
-    if constexpr (N == 1 || N == 3) {
-      constexpr int kBefore = N == 3 ? 32 : 0;
-      const __m512i shifted = _mm512_add_epi32(v[N - 1], r.zero_point32);
+    if constexpr (N == 1) {
+      const __m512i shifted = _mm512_add_epi32(v[0], r.zero_point32);
       const __m512i limited = _mm512_min_epi32(_mm512_max_epi32(shifted, r.lo32), r.hi32);
       const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(limited), _mm512_castsi512_si128(r.flip8));
-      _mm_mask_storeu_epi8(p + kBefore, static_cast<__mmask16>(r.bytes >> kBefore), bytes);
+      _mm_mask_storeu_epi8(p, static_cast<__mmask16>(r.bytes), bytes);
     }
   }
   // Two rows of two vectors, or four of one, stored with the instructions of four vectors.
@@ -135,10 +147,7 @@ struct Avx512Vnni {
   template <int N>
   static void store_rows(std::uint8_t* p, const std::int64_t* offsets, const __m512i (&v)[4],
                          const Range& r) noexcept {
-    const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), r.zero_point16);
-    const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), r.zero_point16);
-    const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
-    const __m512i mixed = _mm512_xor_si512(limited, r.flip8);
+    const __m512i mixed = pack_block(v[0], v[1], v[2], v[3], r);
     if constexpr (N == 2) {
       const __m512i rows = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), mixed);
       const __m256i parts[2] = {_mm512_castsi512_si256(rows), _mm512_extracti64x4_epi64(rows, 1)};
@@ -146,8 +155,7 @@ struct Avx512Vnni {
         _mm256_mask_storeu_epi8(p + offsets[i], static_cast<__mmask32>(r.bytes), parts[i]);
       }
     } else {
-      const __m512i rows = _mm512_permutexvar_epi32(
-          _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed);
+      const __m512i rows = _mm512_permutexvar_epi32(vectors_in_order(), mixed);
       const __m128i parts[4] = {_mm512_castsi512_si128(rows), _mm512_extracti32x4_epi32(rows, 1),
                                 _mm512_extracti32x4_epi32(rows, 2), _mm512_extracti32x4_epi32(rows, 3)};
       for (int i = 0; i < 4; ++i) {
