@@ -72,7 +72,7 @@ namespace ops {
 namespace {
 
 // Bytes of a piece that are mapped before they are copied: they stay in the L1 cache.
-constexpr std::int64_t kGrain = 16384;
+constexpr std::int64_t kPieceBytes = 16384;
 
 // Some bytes, mostly few.
 void copy_row(std::uint8_t* to, const std::uint8_t* from, std::int64_t count) {
@@ -91,12 +91,13 @@ void copy_channels(Tensor& result, const Tensor& piece, const std::optional<Byte
   const auto* from = static_cast<const std::uint8_t*>(dense.raw_data());
   auto* to = static_cast<std::uint8_t*>(result.raw_mutable_data()) + start;
   const auto lookup = engines::rows::kernels(false).lookup;
-  const std::int64_t width = std::min(channels, kGrain);
+  const std::int64_t width = std::min(channels, kPieceBytes);
   for (std::int64_t c = 0; c < channels; c += width) {
     const std::int64_t here = std::min(width, channels - c);
-    parallel_chunks(*current_pool(), dense.numel() / channels, std::max<std::int64_t>(1, kGrain / channels),
+    parallel_chunks(*current_pool(), dense.numel() / channels,
+                    std::max<std::int64_t>(1, kPieceBytes / channels),
                     [&](std::int64_t begin, std::int64_t end) {
-                      std::array<std::uint8_t, kGrain> mapped;
+                      std::array<std::uint8_t, kPieceBytes> mapped;
                       const std::uint8_t* x = from + begin * channels + c;
                       if (map) {
                         // One position where a position is longer than the memory.
