@@ -45,8 +45,8 @@ def segmenter(make: Callable[..., nn.Module], axes: dict[int, str] = BATCH) -> E
     return Entry(build, (3, 256, 256), "pixel", axes)
 
 
-def film(make: Callable[..., nn.Module]) -> Entry:
-    return Entry(partial(make, weights=None), (3, 8, 112, 112), axes=FILM)
+def film(make: Callable[..., nn.Module], frames: int = 8) -> Entry:
+    return Entry(partial(make, weights=None), (3, frames, 112, 112), axes=FILM)
 
 
 def ssdlite() -> nn.Module:
@@ -80,7 +80,7 @@ ENTRIES: dict[str, Entry] = {
     "unet_3d_instance": Entry(partial(models.UNet, 3, 1, 4, [16, 32, 64], "instance"), (1, 16, 48, 48), "pixel"),
     "ssdlite_mobilenet": Entry(ssdlite, (3, 320, 320), "signal"),
     "yolo": Entry(models.Detector, (3, 320, 320), "signal", IMAGE),
-    "r3d_18": film(video.r3d_18),
+    "r3d_18": film(video.r3d_18, frames=16),
     "r2plus1d_18": film(video.r2plus1d_18),
     "tcn": Entry(partial(models.TemporalNet, 8, 10, 64, 6), (8, 400), "pixel", SEQUENCE),
     "speech_group_norm": Entry(partial(models.SpeechEncoder, "group"), (1, 8000), "signal", SEQUENCE),

@@ -18,11 +18,11 @@ from measure import CONTENDERS, Files, Result, judge, measure_times
 from peer import Error as PeerError
 from program import Failed, Qconv, all_cores
 
+import sources
 from catalogue import ENTRIES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-SOURCES = [HERE / f"{name}.py" for name in ("catalogue", "models", "samples", "weights", "export")]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -56,9 +56,7 @@ def say(text: str) -> None:
 
 
 def export_if_needed(files: Files) -> None:
-    made = [files.network, files.calibration, files.test]
-    newest = max(source.stat().st_mtime for source in SOURCES)
-    if all(file.exists() and file.stat().st_mtime >= newest for file in made):
+    if sources.fresh([files.network, files.calibration, files.test], sources.EXPORT):
         return
     # In a process of its own: PyTorch's threads and memory are gone when the times are measured.
     command = [sys.executable, str(HERE / "export.py"), files.name, "--out", str(files.folder)]

@@ -18,13 +18,16 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-import measure
-import report
-from cases import BATCHES, CONTENDERS, HERE, NETWORKS, ROOT, Contender, Files
-from sizes import sizes
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+import measure  # noqa: E402
+import report  # noqa: E402
+from cases import BATCHES, CONTENDERS, HERE, NETWORKS, ROOT, Contender, Files  # noqa: E402
+from sizes import sizes  # noqa: E402
+
+import sources  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "performance.md"
-SOURCES = [HERE.parent / f"{name}.py" for name in ("catalogue", "models", "samples", "weights", "export")]
 
 
 class Failed(Exception):
@@ -70,8 +73,7 @@ def warn(text: str) -> None:
 def prepare_if_needed(files: Files, qconv: Path) -> None:
     wanted = [contender_setting.end for contender in CONTENDERS for contender_setting in contender.settings]
     made = [files.reference, *map(files.input, BATCHES), *map(files.file, wanted)]
-    newest = max(source.stat().st_mtime for source in [*SOURCES, HERE / "prepare.py"])
-    if all(file.exists() and file.stat().st_mtime >= newest for file in made):
+    if sources.fresh(made, [*sources.EXPORT, HERE / "prepare.py"]):
         return
     command = [sys.executable, str(HERE / "prepare.py"), files.name, str(files.folder), str(qconv)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -27,6 +27,7 @@ from torch.ao.quantization.qconfig_mapping import QConfigMapping  # noqa: E402
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx  # noqa: E402
 
 import peer  # noqa: E402
+import sources  # noqa: E402
 from catalogue import ENTRIES  # noqa: E402
 from program import Qconv, all_cores  # noqa: E402
 
@@ -93,7 +94,7 @@ def main() -> None:
     name, folder, program = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     warnings.simplefilter("ignore")  # torch.ao and torch.jit are deprecated, and say so
     network, files = NETWORKS[name], Files(folder, name)
-    if not all(files.file(end).exists() for end in ("onnx", "calibration.npz", "test.npz")):
+    if not sources.fresh([files.file(end) for end in ("onnx", "calibration.npz", "test.npz")], sources.EXPORT):
         export(name, ENTRIES[name], folder)
     images = inputs(files, network)
     for batch in BATCHES:

@@ -117,9 +117,8 @@ void bind_report(nb::module_& m) {
           },
           "The members of report.json as dicts and lists; None where a number is not finite.")
       .def("save", &save_report, arg("folder"), release_gil(),
-           "Writes report.html and report.json into the folder, each atomically; makes the folder if only "
-           "that "
-           "is missing. FileError.");
+           "Writes report.html and report.json into the folder, each atomically; makes the folder if "
+           "only that is missing. FileError.");
 }
 
 }  // namespace
@@ -136,16 +135,13 @@ void bind_analysis(nb::module_& m) {
         return analyze(reference, other, source, {.timing_seconds = timing_seconds});
       },
       arg("reference"), arg("other"), arg("batches"), nb::kw_only(), arg("timing_seconds") = 1.0,
-      "Runs both networks over batches (as for Network.quantize; read once) and sets each layer of `other` "
-      "against the layer of the same name in `reference`: accumulated and own error, ranges, clipping, "
-      "weight "
-      "scales and times.\n\n"
-      "timing_seconds: how long to run both on the first batch for their times, three times each at least; "
-      "not "
-      "at all for 0.\n"
+      "Runs both networks over batches (as for Network.quantize; read once) and sets each layer of "
+      "`other` against the layer of the same name in `reference`: accumulated and own error, ranges, "
+      "clipping, weight scales and times.\n\n"
+      "timing_seconds: how long to run both on the first batch for their times, three times each at "
+      "least; not at all for 0.\n"
       "Returns a NetworkReport. ValueError when there are no batches, or when the networks' inputs or "
-      "outputs "
-      "differ in number.");
+      "outputs differ in number.");
 }
 
 }  // namespace qconv::python

@@ -71,9 +71,8 @@ void bind_torch_files(nb::module_& m) {
             return found.make();
           },
           arg("rule") = "fbgemm",
-          "The module: qconv.nn.quantized.Conv2d or its like. No file says whose rounding its network is to "
-          "have: for "
-          "QNNPACK's, rule='qnnpack'.")
+          "The module: qconv.nn.quantized.Conv2d or its like. No file says whose rounding its network is "
+          "to have: for QNNPACK's, rule='qnnpack'.")
       .def("__repr__", [](const TorchConvolution& c) { return "<" + c.name + ": " + c.class_name + ">"; });
   nb::class_<TorchPackedParams>(m, "TorchPackedParams", "A packed-parameter object of a PyTorch file.")
       .def_ro("name", &TorchPackedParams::name)
@@ -97,19 +96,17 @@ void bind_torch_files(nb::module_& m) {
         return load_torch_file(path, options_of(std::move(safe_globals)));
       },
       arg("path"), nb::kw_only(), arg("safe_globals") = none, release_gil(),
-      "A .pt or .pth file, read without PyTorch and without running anything in it. safe_globals: full names "
-      "of more "
-      "classes that may occur, as for torch.serialization.add_safe_globals. FileError for what cannot be "
-      "read.");
+      "A .pt or .pth file, read without PyTorch and without running anything in it. safe_globals: full "
+      "names of more classes that may occur, as for torch.serialization.add_safe_globals. FileError for "
+      "what cannot be read.");
   m.def(
       "load_torch",
       [](const Path& path, std::vector<std::string> safe_globals) {
         return load_torch(path, options_of(std::move(safe_globals)));
       },
       arg("path"), nb::kw_only(), arg("safe_globals") = none, release_gil(),
-      "The tensors of a .pt or .pth file by name: a state dict, a checkpoint, a whole module or TorchScript. "
-      "Nested "
-      "names are joined by dots; None stays None. Read as load_torch_file.");
+      "The tensors of a .pt or .pth file by name: a state dict, a checkpoint, a whole module or "
+      "TorchScript. Nested names are joined by dots; None stays None. Read as load_torch_file.");
   m.def(
       "save_torch",
       [](const nb::dict& state, const Path& path) {

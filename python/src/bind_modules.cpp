@@ -161,9 +161,8 @@ void bind_base(nb::module_& m) {
                                         strict);
           },
           arg("state_dict"), arg("strict") = true, nb::kw_only(), arg("prefix") = "",
-          "Takes the tensors named prefix + key. With `strict`, anything missing, unexpected or unusable is "
-          "a "
-          "ValueError that lists all of it, and the module stays as it was.")
+          "Takes the tensors named prefix + key. With `strict`, anything missing, unexpected or unusable "
+          "is a ValueError that lists all of it, and the module stays as it was.")
       .def_rw("training", &nn::Module::training)
       .def(
           "train",

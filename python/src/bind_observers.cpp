@@ -273,9 +273,8 @@ void bind_qconfigs(nb::module_& m) {
       .def_prop_ro("weight", [](const QConfig& q) { return q.weight; });
 
   m.def("get_default_qconfig", &get_default_qconfig, arg("backend") = "x86",
-        "PyTorch's configuration for 'x86', 'fbgemm', 'onednn' or 'qnnpack'. qconv never saturates: 'onednn' "
-        "(full "
-        "range) suits it best.");
+        "PyTorch's configuration for 'x86', 'fbgemm', 'onednn' or 'qnnpack'. qconv never saturates: "
+        "'onednn' (full range) suits it best.");
   m.def("get_default_qat_qconfig", &get_default_qat_qconfig, arg("backend") = "x86", arg("version") = 1,
         "The same for quantization-aware training: FusedMovingAvgObsFakeQuantize, or FakeQuantize in version "
         "0.");

@@ -12,24 +12,20 @@ ops::PrepackOptions options_of(const std::string& padding_mode, const std::strin
 }
 
 constexpr const char* kPrepackDoc =
-    "Packs a qint8 weight (OC, IC / groups, kernel...; per tensor, or per channel on axis 0) and an optional "
-    "float32 "
-    "bias (OC) for the running of many inputs.\n\n"
-    "stride, padding and dilation: an int or one per dimension; padding also two per dimension (all begins, "
-    "then all "
-    "ends), 'same' or 'valid'. padding_mode: 'zeros', 'reflect', 'replicate' or 'circular'. rule: whose "
-    "rounding to "
-    "follow, 'fbgemm' (float bias) or 'qnnpack' (bias quantized to int32). engine: 'native', 'reference' or "
-    "'' for "
-    "the best. ValueError or TypeError, in the operator's name, for whatever cannot be packed.";
+    "Packs a qint8 weight (OC, IC / groups, kernel...; per tensor, or per channel on axis 0) and an "
+    "optional float32 bias (OC) for the running of many inputs.\n\n"
+    "stride, padding and dilation: an int or one per dimension; padding also two per dimension (all "
+    "begins, then all ends), 'same' or 'valid'. padding_mode: 'zeros', 'reflect', 'replicate' or "
+    "'circular'. rule: whose rounding to follow, 'fbgemm' (float bias) or 'qnnpack' (bias quantized to "
+    "int32). engine: 'native', 'reference' or '' for the best. ValueError or TypeError, in the operator's "
+    "name, for whatever cannot be packed.";
 constexpr const char* kTransposePrepackDoc =
-    "Packs a qint8 weight (IC, OC / groups, kernel...; per tensor, or per channel on axis 1) and an optional "
-    "float32 "
-    "bias (OC) of a transposed convolution. The other arguments are those of conv2d_prepack.";
+    "Packs a qint8 weight (IC, OC / groups, kernel...; per tensor, or per channel on axis 1) and an "
+    "optional float32 bias (OC) of a transposed convolution. The other arguments are those of "
+    "conv2d_prepack.";
 constexpr const char* kRunDoc =
-    "Convolves a quint8 or qint8 tensor (N, C, spatial...), quantized per tensor. The result has its dtype "
-    "and the "
-    "given parameters, and lies channels-last in memory.";
+    "Convolves a quint8 or qint8 tensor (N, C, spatial...), quantized per tensor. The result has its "
+    "dtype and the given parameters, and lies channels-last in memory.";
 constexpr const char* kReluDoc = "The convolution, never below the output's zero point.";
 constexpr const char* kAddDoc =
     "The convolution plus `qaccum`, a quantized tensor of the output's sizes and dtype, added before "
@@ -37,9 +33,8 @@ constexpr const char* kAddDoc =
     "result is a new tensor; qaccum is not touched.";
 constexpr const char* kAddReluDoc = "max(conv + qaccum, 0), rounded once; see conv2d_add.";
 constexpr const char* kDynamicDoc =
-    "float32 in and out: the input is quantized over its own range (0..127 with reduce_range, else 0..255), "
-    "the "
-    "output with the same parameters, as in PyTorch.";
+    "float32 in and out: the input is quantized over its own range (0..127 with reduce_range, else "
+    "0..255), the output with the same parameters, as in PyTorch.";
 constexpr const char* kUnpackDoc = "Copies of the weight and bias (or None) that were packed.";
 constexpr const char* kGetterDoc = "As packed: one value per spatial dimension, or one number.";
 

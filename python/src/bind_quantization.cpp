@@ -52,9 +52,9 @@ void bind_quantization(nb::module_& m, nb::class_<Network>& network) {
       "batches: float32 arrays, or lists of arrays, one per input: an iterable, a function that returns an "
       "iterator, or one that returns the next batch and None at the end.\n" +
       quantize_doc() +
-      "\nValueError for options or data that do not fit; TypeError, too, for an iterator (as a generator) "
-      "with "
-      "correct_bias or adaptive rounding, which read the batches more than once.";
+      "\n"
+      "ValueError for options or data that do not fit; TypeError, too, for an iterator (as a generator) "
+      "with correct_bias or adaptive rounding, which read the batches more than once.";
   network.def("quantize", &quantized, nb::sig(signature.c_str()), arg("batches"), arg("options"),
               doc.c_str());
   nb::class_<LayerDifference>(m, "LayerDifference",
@@ -76,8 +76,7 @@ void bind_quantization(nb::module_& m, nb::class_<Network>& network) {
       },
       arg("reference"), arg("other"), arg("batches"),
       "How far each layer of one network is from the other's: a list of LayerDifference, in the order in "
-      "which "
-      "`reference` runs them.");
+      "which `reference` runs them.");
 }
 
 }  // namespace qconv::python

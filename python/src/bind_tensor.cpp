@@ -310,18 +310,16 @@ void bind_tensor(nb::module_& m) {
       nb::arg("zero_points"), nb::arg("axis"), nb::arg("owner"));
 
   m.def("from_dlpack", &from_capsule, nb::arg("source"),
-        "A tensor over the memory of an object with __dlpack__, not copied. CPU memory of float32, float64, "
-        "int32, "
-        "int64, uint8 or int8; TypeError for others.");
+        "A tensor over the memory of an object with __dlpack__, not copied. CPU memory of float32, "
+        "float64, int32, int64, uint8 or int8; TypeError for others.");
   m.def("equal", &equal, nb::arg("a"), nb::arg("b"), release_gil(),
         "Whether dtype, sizes, quantization parameters and elements are equal, whatever the strides.");
   m.def("quantize_per_tensor", &quantize_per_tensor, nb::arg("array"), nb::arg("scale"),
         nb::arg("zero_point"), nb::arg("dtype"), release_gil(),
-        "clamp(zero_point + round_half_even(x * (1 / float32(scale))), qmin, qmax) for every x of a float32 "
-        "array.\n\n"
+        "clamp(zero_point + round_half_even(x * (1 / float32(scale))), qmin, qmax) for every x of a "
+        "float32 array.\n\n"
         "dtype is quint8, qint8 or qint32. TypeError unless the array is float32; ValueError unless the "
-        "scale is "
-        "positive and finite and the zero point inside the dtype's range.");
+        "scale is positive and finite and the zero point inside the dtype's range.");
   m.def(
       "quantize_per_channel",
       [](const Tensor& array, const std::vector<double>& scales, const std::vector<std::int64_t>& zero_points,

@@ -1,5 +1,8 @@
 #include "quantize_options.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace qconv::python {
 namespace {
 
@@ -47,72 +50,95 @@ std::function<void(Args...)> calling(nb::handle function) {
 }  // namespace
 
 std::string quantize_signature() {
-  return "activation: ObserverFactory | None = None, per_channel: bool = True, "
-         "exclude_layers: collections.abc.Sequence[str] = (), exclude_ops: collections.abc.Sequence[str] = "
-         "(), "
-         "rules: collections.abc.Sequence[QuantizeRule] = (), equalize: bool = False, "
-         "equalize_clips: bool = False, correct_bias: bool = False, rounding: str = 'nearest', engine: str = "
-         "'', "
+  return "activation: ObserverFactory | None = None, "
+         "per_channel: bool = True, "
+         "exclude_layers: collections.abc.Sequence[str] = (), "
+         "exclude_ops: collections.abc.Sequence[str] = (), "
+         "rules: collections.abc.Sequence[QuantizeRule] = (), "
+         "equalize: bool = False, "
+         "equalize_clips: bool = False, "
+         "correct_bias: bool = False, "
+         "rounding: str = 'nearest', "
+         "engine: str = '', "
          "note: collections.abc.Callable[[str, str], object] | None = None, "
          "on_step: collections.abc.Callable[[str, int, int], object] | None = None, "
          "progress: collections.abc.Callable[[int], object] | None = None";
 }
 
 std::string quantize_doc() {
-  return "activation: makes the observer of each activation; HistogramObserver unless given.\n"
-         "per_channel: a weight scale for each output channel, or one for all.\n"
-         "exclude_layers, exclude_ops: what stays float, names or patterns ('/layer1/*').\n"
-         "rules: what to do differently for some layers; the last one that fits counts.\n"
-         "equalize: makes the channels of consecutive layers equally wide first; what the network computes "
-         "stays.\n"
-         "equalize_clips: with equalize, turns a ReLU6 between two layers into a ReLU, which changes what is "
-         "computed where a value was above 6.\n"
-         "correct_bias: gives each channel the mean over the batches that it has in float. Reads the batches "
-         "as "
-         "often as the network has layers in a row, and twice more.\n"
-         "rounding: of weights, 'nearest' or 'adaptive' (all of an output channel together; reads the "
-         "batches up "
-         "to three times, more for very wide layers).\n"
-         "engine: of the quantized network; the float network's unless given.\n"
-         "note: called with a layer's name and a text, for layers that deserve a look.\n"
-         "on_step: called with the step's name, what is done and the total, while a repair goes on.\n"
-         "progress: called with the number of batches so far while calibrating.";
+  return R"(activation: makes the observer of each activation; HistogramObserver unless given.
+per_channel: a weight scale for each output channel, or one for all.
+exclude_layers, exclude_ops: what stays float, names or patterns ('/layer1/*').
+rules: what to do differently for some layers; the last one that fits counts.
+equalize: makes the channels of consecutive layers equally wide first; what the network computes stays.
+equalize_clips: with equalize, turns a ReLU6 between two layers into a ReLU, which changes what is
+    computed where a value was above 6.
+correct_bias: gives each channel the mean over the batches that it has in float. Reads the batches as
+    often as the network has layers in a row, and twice more.
+rounding: of weights, 'nearest' or 'adaptive' (all of an output channel together; reads the batches up
+    to three times, more for very wide layers).
+engine: of the quantized network; the float network's unless given.
+note: called with a layer's name and a text, for layers that deserve a look.
+on_step: called with the step's name, what is done and the total, while a repair goes on.
+progress: called with the number of batches so far while calibrating.)";
 }
+
+namespace {
+
+struct Option {
+  std::string_view name;
+  bool optional;  // None leaves what is the default
+  void (*read)(const Argument&, QuantizeOptions&);
+};
+
+template <auto Member>
+void read_flag(const Argument& a, QuantizeOptions& options) {
+  a.read(options.*Member, "a bool");
+}
+
+template <auto Member>
+void read_names(const Argument& a, QuantizeOptions& options) {
+  a.read(options.*Member, "a list of strings");
+}
+
+constexpr Option kOptions[] = {
+    {"activation", true,
+     [](const Argument& a, QuantizeOptions& o) {
+       a.read(o.activation, "an ObserverFactory, as of HistogramObserver.with_args()");
+     }},
+    {"per_channel", false, read_flag<&QuantizeOptions::per_channel>},
+    {"exclude_layers", false, read_names<&QuantizeOptions::exclude_layers>},
+    {"exclude_ops", false, read_names<&QuantizeOptions::exclude_ops>},
+    {"rules", false,
+     [](const Argument& a, QuantizeOptions& o) { a.read(o.rules, "a list of QuantizeRule"); }},
+    {"equalize", false, read_flag<&QuantizeOptions::equalize>},
+    {"equalize_clips", false, read_flag<&QuantizeOptions::equalize_clips>},
+    {"correct_bias", false, read_flag<&QuantizeOptions::correct_bias>},
+    {"rounding", false, [](const Argument& a, QuantizeOptions& o) { o.rounding = a.rounding(); }},
+    {"engine", false, [](const Argument& a, QuantizeOptions& o) { a.read(o.engine, "a string"); }},
+    {"note", true,
+     [](const Argument& a, QuantizeOptions& o) {
+       o.note = calling<const std::string&, const std::string&>(a.function());
+     }},
+    {"on_step", true,
+     [](const Argument& a, QuantizeOptions& o) {
+       o.on_step = calling<std::string_view, std::size_t, std::size_t>(a.function());
+     }},
+    {"progress", true,
+     [](const Argument& a, QuantizeOptions& o) { o.progress = calling<std::size_t>(a.function()); }},
+};
+
+}  // namespace
 
 QuantizeOptions quantize_options_of(std::string_view who, const nb::kwargs& kwargs) {
   QuantizeOptions options;
   for (auto [key, value] : kwargs) {
-    const Argument a{who, nb::cast<std::string>(key), value};
-    const bool given = !value.is_none();
-    if (a.name == "activation") {
-      if (given) a.read(options.activation, "an ObserverFactory, as of HistogramObserver.with_args()");
-    } else if (a.name == "per_channel") {
-      a.read(options.per_channel, "a bool");
-    } else if (a.name == "exclude_layers") {
-      a.read(options.exclude_layers, "a list of strings");
-    } else if (a.name == "exclude_ops") {
-      a.read(options.exclude_ops, "a list of strings");
-    } else if (a.name == "rules") {
-      a.read(options.rules, "a list of QuantizeRule");
-    } else if (a.name == "equalize") {
-      a.read(options.equalize, "a bool");
-    } else if (a.name == "equalize_clips") {
-      a.read(options.equalize_clips, "a bool");
-    } else if (a.name == "correct_bias") {
-      a.read(options.correct_bias, "a bool");
-    } else if (a.name == "rounding") {
-      options.rounding = a.rounding();
-    } else if (a.name == "engine") {
-      a.read(options.engine, "a string");
-    } else if (a.name == "note") {
-      if (given) options.note = calling<const std::string&, const std::string&>(a.function());
-    } else if (a.name == "on_step") {
-      if (given) options.on_step = calling<std::string_view, std::size_t, std::size_t>(a.function());
-    } else if (a.name == "progress") {
-      if (given) options.progress = calling<std::size_t>(a.function());
-    } else {
-      throw TypeError(std::string(who) + ": there is no argument '" + a.name + "'");
-    }
+    const Argument argument{who, nb::cast<std::string>(key), value};
+    const auto* option = std::find_if(std::begin(kOptions), std::end(kOptions),
+                                      [&](const Option& known) { return known.name == argument.name; });
+    if (option == std::end(kOptions))
+      throw TypeError(std::string(who) + ": there is no argument '" + argument.name + "'");
+    if (!option->optional || !value.is_none()) option->read(argument, options);
   }
   return options;
 }

@@ -331,12 +331,16 @@ class PreparedIgemm final : public Prepared {
     call.epilogue.bias = bias_.data() + block.lane;
     call.epilogue.multiplier = multiplier_.data() + block.lane;
     if (!zero_points_.empty()) call.epilogue.weight_zero_points = zero_points_.data() + block.lane;
-    // The next block's weights follow this one's.
+    // The next block's weights follow this one's. They are fetched late, not to be gone again when their turn
+    // comes, but early enough for memory: a tile fetches one line of every `vectors` that it reads.
+    constexpr std::size_t kTilesAhead = 2;
     const auto line_bytes = static_cast<std::int64_t>(block.kernel->lanes() * igemm::kStep);
     const std::int8_t* const end = weights_->values.data() + weights_->values.size();
     const auto block_bytes = part.packed->taps * static_cast<std::int64_t>(call.tap_bytes);
     call.ahead = call.weights + block_bytes;
     call.ahead_end = call.ahead + std::min(block_bytes, end - call.ahead);
+    std::size_t left = 0;
+    for (const TilePlan& tile : memory.plans) left += tile.tiles;
     for (const TilePlan& tile : memory.plans) {
       call.tiles = tile.tiles;
       call.input_step = part.indirection.input_offset(static_cast<std::int64_t>(tile.rows));
@@ -355,8 +359,11 @@ class PreparedIgemm final : public Prepared {
       }
       call.epilogue.initial = tile.taps == taps ? part.initial.data() + block.lane
                                                 : initial_without(part, block, call, memory.initial);
+      call.ahead_tile = left - std::min(left, kTilesAhead * block.kernel->vectors);
       kernel(call);
-      const auto lines = static_cast<std::int64_t>(tile.tiles * tile.taps * weights_->steps);
+      left -= tile.tiles;
+      const std::size_t fetching = tile.tiles - std::min(tile.tiles, call.ahead_tile);
+      const auto lines = static_cast<std::int64_t>(fetching * tile.taps * weights_->steps);
       call.ahead += std::min(lines * line_bytes, call.ahead_end - call.ahead);
     }
   }

@@ -42,44 +42,56 @@ template <class V, bool Signed, int Rows, int Vectors>
   });
 }
 
-template <class V, int Rows, int Vectors, bool Signed>
-void run_tiles(const Args& args) noexcept {
+// All products of a tile, and, where asked to, a line of other weights fetched for each step.
+template <class V, bool Signed, bool Ahead, int Rows, int Vectors>
+[[gnu::always_inline]] inline void multiply(Tile<V, Rows, Vectors>& tile, const Args& args,
+                                            std::int64_t offset,
+                                            [[maybe_unused]] const std::int8_t*& ahead) noexcept {
   constexpr std::size_t kStepBytes = static_cast<std::size_t>(Vectors) * V::kLanes * kStep;
   // A tile streams its weights from the second-level cache; in so many steps they arrive.
   constexpr std::size_t kAhead = 8;
   constexpr std::size_t kLineBytes = V::kLanes * kStep;
   const std::size_t last = args.channels > kStep ? args.channels - kStep : 0;
+  const std::uint8_t* const* pixels = args.pixels;
+  for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
+    const std::uint8_t* p[Rows];
+    unrolled<Rows>(QCONV_EACH(r) { p[r] = pixels[r] + offset; });
+    const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
+    std::size_t c = 0;
+    if constexpr (V::kSteps > 1) {
+      constexpr std::size_t kBytes = V::kSteps * kStep;
+      for (; c + kBytes <= args.channels; c += kBytes, weights += V::kSteps * kStepBytes) {
+        unrolled<Vectors>(QCONV_EACH(v) {
+          __builtin_prefetch(weights + kAhead * kStepBytes + v * V::kSteps * kLineBytes);
+        });
+        long_step<V, Signed>(tile, weights, p, c);
+      }
+    }
+    for (; c < args.channels; c += kStep, weights += kStepBytes) {
+      const std::size_t at = c < last ? c : last;
+      unrolled<Vectors>(
+          QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
+      if constexpr (Ahead) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += kLineBytes;
+      }
+      step<V, Signed>(
+          tile, weights, QCONV_EACH(r) { return load_word(p[r] + at); });
+    }
+  }
+}
+
+template <class V, int Rows, int Vectors, bool Signed>
+void run_tiles(const Args& args) noexcept {
+  constexpr bool kAhead = Vectors == 4;  // fewer belong to layers whose weights are small
   std::int64_t offset = args.channel_offset;
   const std::int8_t* ahead = args.ahead;
   for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
-    [[maybe_unused]] const std::size_t ahead_step = ahead < args.ahead_end ? kLineBytes : 0;
     Tile<V, Rows, Vectors> tile(args.epilogue.initial);
-    const std::uint8_t* const* pixels = args.pixels;
-    for (std::size_t tap = 0; tap < args.taps; ++tap, pixels += Rows) {
-      const std::uint8_t* p[Rows];
-      unrolled<Rows>(QCONV_EACH(r) { p[r] = pixels[r] + offset; });
-      const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
-      std::size_t c = 0;
-      if constexpr (V::kSteps > 1) {
-        constexpr std::size_t kBytes = V::kSteps * kStep;
-        for (; c + kBytes <= args.channels; c += kBytes, weights += V::kSteps * kStepBytes) {
-          unrolled<Vectors>(QCONV_EACH(v) {
-            __builtin_prefetch(weights + kAhead * kStepBytes + v * V::kSteps * kLineBytes);
-          });
-          long_step<V, Signed>(tile, weights, p, c);
-        }
-      }
-      for (; c < args.channels; c += kStep, weights += kStepBytes) {
-        const std::size_t at = c < last ? c : last;
-        unrolled<Vectors>(
-            QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
-        if constexpr (Vectors == 4) {  // fewer belong to layers whose weights are small
-          __builtin_prefetch(ahead, 0, 2);
-          ahead += ahead_step;
-        }
-        step<V, Signed>(
-            tile, weights, QCONV_EACH(r) { return load_word(p[r] + at); });
-      }
+    if (kAhead && t >= args.ahead_tile && ahead < args.ahead_end) {
+      multiply<V, Signed, kAhead>(tile, args, offset, ahead);
+    } else {
+      multiply<V, Signed, false>(tile, args, offset, ahead);
     }
     finish<V, Rows, Vectors>(args, t, tile);
   }

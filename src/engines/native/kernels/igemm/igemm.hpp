@@ -34,9 +34,11 @@ struct Args {
   const std::int8_t* weights;
   const std::uint32_t* tap_indices;  ///< [taps]: which of the packed taps each is
   std::size_t tap_bytes;             ///< from one packed tap to the next
-  /// Weights that will be read after these, to be fetched meanwhile: a line for each step, until `ahead_end`.
+  /// Weights that will be read after these, to be fetched meanwhile: from tile `ahead_tile` on a line for
+  /// each step, until `ahead_end`.
   const std::int8_t* ahead;
   const std::int8_t* ahead_end;
+  std::size_t ahead_tile;
   const std::uint8_t* spread;  ///< grouped only: [steps][vectors][16], see kernels/grouped/body.hpp
   std::size_t steps;           ///< grouped only
   const std::int32_t*
