@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 #include "ops/args.hpp"
 #include "support/check.hpp"
@@ -83,16 +84,24 @@ std::vector<Tensor> Executor::run(std::span<const Tensor> inputs, const RunOptio
     sizes.push_back(inputs[i].sizes());
   }
   const std::shared_ptr<const Plan> plan = this->plan(sizes);
-  std::unique_ptr<Workspace> workspace = plan->take_workspace(graph_, options_.allocator);
   const PoolScope threads(options_.pool);
+  // Who watches the layers wants to see the whole batch.
+  const bool watched = options.profile != nullptr || options.tap;
+  return plan->single != nullptr && !watched ? run_samples(*plan, *plan->single, inputs)
+                                             : run_plan(*plan, inputs, options);
+}
+
+std::vector<Tensor> Executor::run_plan(const Plan& plan, std::span<const Tensor> inputs,
+                                       const RunOptions& options) const {
+  std::unique_ptr<Workspace> workspace = plan.take_workspace(graph_, options_.allocator);
   std::vector<Tensor>& slots = workspace->slots;
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    slots[i] = plan->any_format[i] ? inputs[i] : inputs[i].contiguous(format_of(inputs[i]));
+    slots[i] = plan.any_format[i] ? inputs[i] : inputs[i].contiguous(format_of(inputs[i]));
   if (options.profile != nullptr) options.profile->clear();
 
   std::vector<const Tensor*> arguments;
-  for (std::size_t s = 0; s < plan->steps.size(); ++s) {
-    const Plan::Step& step = plan->steps[s];
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    const Plan::Step& step = plan.steps[s];
     const Node& node = graph_.nodes[step.node];
     arguments.clear();
     for (std::size_t i = 0; i < step.slots.size(); ++i) {
@@ -118,13 +127,60 @@ std::vector<Tensor> Executor::run(std::span<const Tensor> inputs, const RunOptio
   }
 
   std::vector<Tensor> outputs;
-  for (std::size_t i = 0; i < plan->output_slots.size(); ++i) {
-    const int slot = plan->output_slots[i];
-    outputs.push_back(
-        (slot >= 0 ? slots[static_cast<std::size_t>(slot)] : plan->output_constants[i]).clone());
+  for (std::size_t i = 0; i < plan.output_slots.size(); ++i) {
+    const int slot = plan.output_slots[i];
+    outputs.push_back((slot >= 0 ? slots[static_cast<std::size_t>(slot)] : plan.output_constants[i]).clone());
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) slots[i] = Tensor();
-  plan->give_back(std::move(workspace));
+  plan.give_back(std::move(workspace));
+  return outputs;
+}
+
+namespace {
+
+// For work that is one of many such already.
+class CallingThread final : public ThreadPool {
+ public:
+  int num_threads() const noexcept override { return 1; }
+  void parallelize(std::size_t count, void (*task)(void*, std::size_t), void* context) override {
+    for (std::size_t i = 0; i < count; ++i) task(context, i);
+  }
+};
+
+}  // namespace
+
+std::vector<Tensor> Executor::run_samples(const Plan& batch, const Plan& single,
+                                          std::span<const Tensor> inputs) const {
+  std::vector<Tensor> outputs;
+  for (const int slot : batch.output_slots) {
+    const Plan::Slot& of_output = batch.slots[static_cast<std::size_t>(slot)];
+    outputs.push_back(Tensor::empty(of_output.sizes, graph_.value(of_output.value).dtype));
+  }
+  const auto run_one = [&](std::size_t i) {
+    const auto at = static_cast<std::int64_t>(i);
+    std::vector<Tensor> sample;
+    for (const Tensor& input : inputs) sample.push_back(input.narrow(0, at, 1));
+    const std::vector<Tensor> results = run_plan(single, sample, {});
+    for (std::size_t k = 0; k < outputs.size(); ++k) outputs[k].narrow(0, at, 1).copy_(results[k]);
+  };
+  const std::shared_ptr<ThreadPool> pool = current_pool();
+  const auto count = static_cast<std::size_t>(inputs[0].size(0));
+  const auto threads = static_cast<std::size_t>(pool->num_threads());
+  const std::size_t at_once = threads > 1 ? count / threads * threads : 0;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  parallel_for(*pool, at_once, [&](std::size_t i) {
+    CallingThread alone;
+    const PoolScope scope(&alone);
+    try {
+      run_one(i);
+    } catch (...) {  // a pool's threads cannot pass it on
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+    }
+  });
+  if (failure != nullptr) std::rethrow_exception(failure);
+  for (std::size_t i = at_once; i < count; ++i) run_one(i);
   return outputs;
 }
 

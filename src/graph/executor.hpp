@@ -47,6 +47,8 @@ struct Plan {
   std::vector<Lifetime> lifetimes;
   MemoryPlan memory;
   std::vector<std::unique_ptr<Layer>> own_layers;  ///< of nodes whose padding depends on the sizes
+  /// How each sample of the batch is run by itself, where that gives the same results in less time; or null.
+  std::shared_ptr<const Plan> single;
 
   /// `allocator` may be null, for the system's memory.
   std::unique_ptr<Workspace> take_workspace(const Graph& graph, Allocator* allocator) const;
@@ -66,6 +68,10 @@ class Executor {
 
   /// `inputs` are float32 and as many as the graph's. Throws ValueError or TypeError when they do not fit.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options) const;
+  /// The same of a batch, sample by sample on the plan `single` for batches of one: on all threads at once,
+  /// as many samples as there are threads, the rest one after the other.
+  std::vector<Tensor> run_samples(const Plan& batch, const Plan& single,
+                                  std::span<const Tensor> inputs) const;
   /// Throws ValueError when a network of these input sizes cannot run or needs too much memory.
   std::shared_ptr<const Plan> plan(std::span<const Shape> input_sizes) const;
   /// Of a node whose padding does not depend on the sizes.
@@ -73,6 +79,11 @@ class Executor {
 
  private:
   std::shared_ptr<const Plan> make_plan(std::span<const Shape> input_sizes) const;
+  /// The plan for batches of one, where all inputs are batches of several and such a plan is possible; or
+  /// null.
+  std::shared_ptr<const Plan> plan_single(std::span<const Shape> input_sizes) const;
+  std::vector<Tensor> run_plan(const Plan& plan, std::span<const Tensor> inputs,
+                               const RunOptions& options) const;
   void check_input(std::size_t i, const Tensor& input) const;
 
   const Graph& graph_;

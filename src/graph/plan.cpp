@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "graph/executor.hpp"
+#include "graph/samples.hpp"
 #include "graph/windows.hpp"
 #include "ops/args.hpp"
 #include "support/check.hpp"
@@ -191,6 +192,26 @@ void Plan::give_back(std::unique_ptr<Workspace> workspace) const {
 std::shared_ptr<const Plan> Executor::make_plan(std::span<const Shape> input_sizes) const {
   auto plan = std::make_shared<Plan>();
   Planner(graph_, layers_, options_, *plan).make(input_sizes);
+  std::shared_ptr<const Plan> single = plan_single(input_sizes);
+  if (single != nullptr && samples_are_independent(graph_, *plan, *single) &&
+      samples_are_faster_alone(graph_, *plan, *single))
+    plan->single = std::move(single);
+  return plan;
+}
+
+std::shared_ptr<const Plan> Executor::plan_single(std::span<const Shape> input_sizes) const {
+  std::vector<Shape> sizes(input_sizes.begin(), input_sizes.end());
+  for (Shape& s : sizes) {
+    if (s.rank() < 2 || s[0] < 2 || s[0] != input_sizes[0][0]) return nullptr;
+    s[0] = 1;
+  }
+  if (sizes.empty()) return nullptr;
+  auto plan = std::make_shared<Plan>();
+  try {
+    Planner(graph_, layers_, options_, *plan).make(sizes);
+  } catch (const Error&) {
+    return nullptr;  // a network whose sizes are those of its batch
+  }
   return plan;
 }
 
