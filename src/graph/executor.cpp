@@ -4,8 +4,10 @@
 #include <chrono>
 #include <exception>
 
+#include "engines/floating/float_pool.hpp"
 #include "ops/args.hpp"
 #include "support/check.hpp"
+#include "support/own_pool.hpp"
 #include "support/thread_pool.hpp"
 #include "tensor/output_placement.hpp"
 
@@ -32,6 +34,9 @@ Executor::Executor(const Graph& graph, const NetworkOptions& options)
     : graph_(graph), options_(options), layers_(graph.nodes.size()) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
+    const Value& result = graph.value(node.output);
+    computes_with_floats_ = computes_with_floats_ || (result.dtype == DType::float32 && !result.early &&
+                                                      !std::holds_alternative<Dequantize>(node.op));
     if (std::holds_alternative<UnaryOp>(node.op) && is_quantized(graph.value(node.output).dtype))
       layers_[i] = prepare_table(graph, node);
     if (!has_weight(node)) continue;
@@ -84,7 +89,11 @@ std::vector<Tensor> Executor::run(std::span<const Tensor> inputs, const RunOptio
     sizes.push_back(inputs[i].sizes());
   }
   const std::shared_ptr<const Plan> plan = this->plan(sizes);
-  const PoolScope threads(options_.pool);
+  // Layers that compute with floats run on the threads of the float library. The others had better join them:
+  // two sets of threads that wait busily take the processor from each other.
+  const bool join = computes_with_floats_ && options_.pool == nullptr && runs_on_own_pool();
+  const std::shared_ptr<ThreadPool> joined = join ? engines::float_pool() : nullptr;
+  const PoolScope threads(join ? joined.get() : options_.pool);
   // Who watches the layers wants to see the whole batch.
   const bool watched = options.profile != nullptr || options.tap;
   return plan->single != nullptr && !watched ? run_samples(*plan, *plan->single, inputs)

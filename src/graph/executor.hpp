@@ -88,7 +88,8 @@ class Executor {
 
   const Graph& graph_;
   NetworkOptions options_;
-  std::vector<Layer> layers_;  // by node
+  std::vector<Layer> layers_;          // by node
+  bool computes_with_floats_ = false;  // some layer does
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<const Plan>> plans_;  // last used at the end
 };
