@@ -4,7 +4,8 @@
 #include <array>
 
 #include "cli/dataset.hpp"
-#include "scratch_folder.hpp"
+#include "fuzz_util.hpp"
+#include "support/scratch_folder.hpp"
 #include "targets.hpp"
 
 namespace {
@@ -35,19 +36,18 @@ void read_samples(const std::filesystem::path& path) {
 
 int fuzz_data_folder(const std::uint8_t* data, std::size_t size) {
   using namespace qconv::fuzzing;
-  const ScratchFolder folder;
-  std::span<const std::byte> rest = as_bytes(data, size);
+  const testing_files::ScratchFolder folder;
+  std::string_view rest(reinterpret_cast<const char*>(data), size);
   if (rest.empty()) return 0;
-  const auto count = std::to_integer<std::size_t>(rest[0]) % 4;
-  rest = rest.subspan(1);
+  const auto number = [&](std::size_t i) { return std::size_t{static_cast<std::uint8_t>(rest[i])}; };
+  const std::size_t count = number(0) % 4;
+  rest.remove_prefix(1);
   std::filesystem::path last = folder.path() / "none";
   for (std::size_t i = 0; i < count && rest.size() > 3; ++i) {
-    const auto kind = std::to_integer<std::size_t>(rest[0]) % kNames.size();
-    const std::size_t length =
-        std::to_integer<std::size_t>(rest[1]) + 256 * std::to_integer<std::size_t>(rest[2]);
-    rest = rest.subspan(3);
-    last = folder.write(kNames[kind], rest.first(std::min(length, rest.size())));
-    rest = rest.subspan(std::min(length, rest.size()));
+    const std::size_t kind = number(0) % kNames.size();
+    const std::size_t length = std::min(number(1) + 256 * number(2), rest.size() - 3);
+    last = folder.write(kNames[kind], rest.substr(3, length));
+    rest.remove_prefix(3 + length);
   }
   for (const std::filesystem::path& path : {folder.path(), last}) {
     accepts([&] { read_samples(path); });

@@ -85,13 +85,15 @@ struct NetworkOptions {
   /// "native" or "reference" for integer convolutions; empty for the process-wide choice (QCONV_ENGINE, else
   /// the first engine that accepts each layer).
   std::string engine = {};
-  /// A run whose tensors need more than this is refused before anything is computed.
+  /// A run whose tensors need more than this, the batch taken as a whole, is refused before anything is
+  /// computed.
   std::size_t max_memory_bytes = std::size_t{16} << 30;
   /// Threads of the caller's that run the integer operators of this network; null for the process's. Must
   /// outlive the network and its copies, as the allocator must.
   ThreadPool* pool = nullptr;
-  /// The memory of the tensors between layers: one block per run at a time, of memory().peak_bytes, kept for
-  /// the next run. Null for the system's.
+  /// The memory of the tensors between layers: one block per run at a time (where samples run by themselves,
+  /// one for each at the same time), of memory().peak_bytes in all, kept for the next run. Null for the
+  /// system's.
   Allocator* allocator = nullptr;
 };
 
@@ -132,7 +134,9 @@ class QCONV_API Network {
   /// One input, one output. Throws ValueError or TypeError when the network has more, or the tensor does not
   /// fit.
   Tensor run(const Tensor& input) const;
-  /// Inputs in the order of inputs(); results in the order of outputs().
+  /// Inputs in the order of inputs(); results in the order of outputs(). A batch whose samples do not meet
+  /// may run sample by sample, several at once on the pool's threads: the bytes are the same, and a tap or a
+  /// profile sees the whole batch.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& = {}) const;
   /// The same by name, in any order. Throws ValueError for a name that is missing or unknown.
   std::vector<NamedTensor> run(std::span<const NamedTensor> inputs, const RunOptions& = {}) const;

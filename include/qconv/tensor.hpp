@@ -146,8 +146,9 @@ class QCONV_API Tensor {
   std::shared_ptr<const QParams> qparams_;
 };
 
-/// Throws ValueError or TypeError, in the name of `who`, unless the parameters fit a tensor of these sizes
-/// and dtype: positive finite scales, zero points inside the dtype's range, as many as the axis has indices.
+/// Throws ValueError or TypeError, in the name of `who` (and behind it `what`, as in ": output"), unless the
+/// parameters fit a tensor of these sizes and dtype: positive finite scales, zero points inside the dtype's
+/// range, as many as the axis has indices.
 QCONV_API void check_qparams(const QParams& qparams, const Shape& sizes, DType dtype, std::string_view who,
                              std::string_view what = {});
 

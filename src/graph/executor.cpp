@@ -156,7 +156,23 @@ class CallingThread final : public ThreadPool {
   }
 };
 
+// How many samples run on one thread each; the rest run on all threads, one after the other.
+std::size_t samples_at_once(std::size_t count, int threads) {
+  const auto each = static_cast<std::size_t>(threads);
+  return each > 1 ? count / each * each : 0;
+}
+
 }  // namespace
+
+MemoryUse Executor::memory(std::span<const Shape> input_sizes) const {
+  const std::shared_ptr<const Plan> plan = this->plan(input_sizes);
+  if (plan->single == nullptr) return {plan->memory.peak_bytes, plan->memory.total_bytes};
+  const PoolScope threads(options_.pool);
+  const int count = get_num_threads();
+  const bool together = samples_at_once(static_cast<std::size_t>(input_sizes[0][0]), count) > 0;
+  const std::size_t copies = together ? static_cast<std::size_t>(count) : 1;
+  return {copies * plan->single->memory.peak_bytes, copies * plan->single->memory.total_bytes};
+}
 
 std::vector<Tensor> Executor::run_samples(const Plan& batch, const Plan& single,
                                           std::span<const Tensor> inputs) const {
@@ -174,8 +190,7 @@ std::vector<Tensor> Executor::run_samples(const Plan& batch, const Plan& single,
   };
   const std::shared_ptr<ThreadPool> pool = current_pool();
   const auto count = static_cast<std::size_t>(inputs[0].size(0));
-  const auto threads = static_cast<std::size_t>(pool->num_threads());
-  const std::size_t at_once = threads > 1 ? count / threads * threads : 0;
+  const std::size_t at_once = samples_at_once(count, pool->num_threads());
   std::mutex mutex;
   std::exception_ptr failure;
   parallel_for(*pool, at_once, [&](std::size_t i) {

@@ -68,8 +68,10 @@ class Executor {
 
   /// `inputs` are float32 and as many as the graph's. Throws ValueError or TypeError when they do not fit.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options) const;
-  /// The same of a batch, sample by sample on the plan `single` for batches of one: on all threads at once,
-  /// as many samples as there are threads, the rest one after the other.
+  /// What run() takes for inputs of these sizes. Throws as plan() does.
+  MemoryUse memory(std::span<const Shape> input_sizes) const;
+  /// The same as run() of a batch, sample by sample on the plan `single` for batches of one: on all threads
+  /// at once, as many samples as there are threads, the rest one after the other.
   std::vector<Tensor> run_samples(const Plan& batch, const Plan& single,
                                   std::span<const Tensor> inputs) const;
   /// Throws ValueError when a network of these input sizes cannot run or needs too much memory.

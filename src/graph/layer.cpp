@@ -227,7 +227,7 @@ Layer prepare_layer(const Graph& graph, const Node& node, const std::string& eng
   } else {
     const auto& linear = std::get<Linear>(node.op);
     if (integers) {
-      layer.packed = ops::linear_prepack(weight.constant, bias, {.engine = engine});
+      layer.packed = ops::prepack_linear(weight.constant, bias, {.engine = engine});
     } else {
       layer.linear = std::make_shared<const FloatLinear>(weight.elements(), bias,
                                                          post_op(linear.range, false), node.name);

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <qconv/network.hpp>
-#include <qconv/threads.hpp>
 
 #include "graph/executor.hpp"
 #include "graph/layer_info.hpp"
@@ -139,11 +138,7 @@ std::vector<LayerInfo> Network::layers(std::span<const Shape> input_sizes) const
 
 MemoryUse Network::memory(std::span<const Shape> input_sizes) const {
   graph::check_input_sizes(impl_->graph, input_sizes);
-  const auto plan = impl_->executor.plan(input_sizes);
-  if (plan->single == nullptr) return {plan->memory.peak_bytes, plan->memory.total_bytes};
-  // As many samples as there are threads, see Executor::run_samples().
-  const auto at_once = static_cast<std::size_t>(std::min<std::int64_t>(input_sizes[0][0], get_num_threads()));
-  return {at_once * plan->single->memory.peak_bytes, at_once * plan->single->memory.total_bytes};
+  return impl_->executor.memory(input_sizes);
 }
 
 std::string Network::summary(std::span<const Shape> input_sizes) const {

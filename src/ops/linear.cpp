@@ -3,6 +3,7 @@
 
 #include "ops/args.hpp"
 #include "ops/packed_checks.hpp"
+#include "ops/prepack.hpp"
 #include "ops/run.hpp"
 #include "support/check.hpp"
 
@@ -43,14 +44,20 @@ Tensor run_linear(std::string_view who, const Tensor& qx, const PackedParams& pa
 
 }  // namespace
 
-PackedParams linear_prepack(const Tensor& weight, const Bias& bias, const PrepackOptions& options) {
+PackedParams prepack_linear(const Tensor& weight, const Bias& bias, const PrepackOptions& options) {
   check(weight.defined(), "linear_prepack: the weight is undefined");
   check<TypeError>(weight.dtype() == qint8, "linear_prepack: expected a weight of dtype qint8, got {}",
                    to_string(weight.dtype()));
   check(weight.dim() == 2,
         "linear_prepack: expected a weight of sizes (out_features, in_features), got sizes {}",
         weight.sizes());
-  return conv1d_prepack(weight.unsqueeze(2), bias, 1, 0, 1, 1, options);
+  ConvGeometry one_tap;
+  one_tap.ndim = 1;
+  return prepack("linear_prepack", weight.unsqueeze(2), bias, one_tap, Padding(0), options);
+}
+
+PackedParams linear_prepack(const Tensor& weight, const Bias& bias, const PrepackOptions& options) {
+  return prepack_linear(weight.defined() ? weight.clone() : weight, bias, options);
 }
 
 Unpacked linear_unpack(const PackedParams& packed) {

@@ -13,5 +13,7 @@ PackedParams prepack(std::string_view who, const Tensor& weight, const Bias& bia
 PackedParams prepack_copy(std::string_view who, const Tensor& weight, const Bias& bias,
                           const ConvGeometry& geometry, const Padding& padding,
                           const PrepackOptions& options);
+/// linear_prepack, sharing the weight's memory as prepack() does.
+PackedParams prepack_linear(const Tensor& weight, const Bias& bias, const PrepackOptions& options);
 
 }  // namespace qconv::ops

@@ -25,7 +25,6 @@ int default_threads() { return environment_number("QCONV_NUM_THREADS", 1, 1024).
 std::mutex g_mutex;
 std::shared_ptr<ThreadPool> g_pool;  // null until the first use
 int g_threads = 0;                   // what was asked for; 0: the default
-bool g_foreign = false;              // g_pool is the caller's
 
 // Threads do not live on in a forked child, which would wait for them for ever. It begins without a pool; the
 // parent's is left where it is, since to take it down would be to wait for its threads.
@@ -67,12 +66,11 @@ void set_num_threads(int count) {
   const std::scoped_lock lock(g_mutex);
   g_pool = std::move(pool);
   g_threads = count;
-  g_foreign = false;
 }
 
 bool runs_on_own_pool() {
   const std::scoped_lock lock(g_mutex);
-  return t_pool == nullptr && !g_foreign;
+  return t_pool == nullptr && (g_pool == nullptr || g_pool.use_count() > 0);  // the caller's is unowned
 }
 
 int get_num_threads() { return current_pool()->num_threads(); }
@@ -80,7 +78,6 @@ int get_num_threads() { return current_pool()->num_threads(); }
 void set_thread_pool(ThreadPool* pool) {
   const std::scoped_lock lock(g_mutex);
   g_pool = pool == nullptr ? nullptr : unowned(pool);
-  g_foreign = pool != nullptr;
 }
 
 }  // namespace qconv

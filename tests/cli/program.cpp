@@ -60,22 +60,6 @@ ProgramResult run_command(const std::vector<std::string>& words, Stdout where,
   return {code, where == Stdout::captured ? read_text(out) : std::string(), read_text(err)};
 }
 
-ScratchFolder::ScratchFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "qconv-cli-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "mkdtemp");
-  path_ = name;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string ScratchFolder::write(const std::string& name, const std::string& content) const {
-  std::ofstream(path_ / name, std::ios::binary) << content;
-  return file(name);
-}
-
 std::string repository_file(const std::string& name) { return std::string(QCONV_REPOSITORY) + "/" + name; }
 
 std::string read_text(const std::filesystem::path& path) {

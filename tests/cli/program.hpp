@@ -5,7 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "support/scratch_folder.hpp"
+
 namespace qconv::testing {
+
+using testing_files::ScratchFolder;
 
 /// What a run of the program left behind.
 struct ProgramResult {
@@ -29,23 +33,6 @@ ProgramResult run_program(const std::vector<std::string>& arguments, Stdout wher
 ProgramResult run_command(const std::vector<std::string>& words, Stdout where = Stdout::captured,
                           const std::vector<Variable>& environment = {});
 extern const std::string kQconv;
-
-/// An empty folder that is removed with the object.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  /// The path of a file in it.
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-  /// Writes a file there; returns its path.
-  std::string write(const std::string& name, const std::string& content) const;
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A file of the repository.
 std::string repository_file(const std::string& name);

@@ -1,7 +1,8 @@
 // Batches that run sample by sample: which may, and that they give the bytes of the whole batch.
 #include "graph/samples.hpp"
 
-#include <gmock/gmock.h>
+#include <atomic>
+
 #include <gtest/gtest.h>
 
 #include <qconv/quantize_network.hpp>
@@ -85,6 +86,16 @@ TEST(Samples, RunAloneWhereTheBatchLeavesTheCache) {
   EXPECT_NE(plans.batch->single, nullptr);
   EXPECT_EQ(plans.single->single, nullptr);
   EXPECT_TRUE(equal(network.run(input), run_whole(network, input)));
+  // Memory is that of the samples that run at the same time: both on two threads, one after the other on
+  // three.
+  for (const std::size_t threads : {1U, 2U, 3U}) {
+    const auto pool = make_own_pool(static_cast<int>(threads));
+    const PoolScope scope(pool.get());
+    const std::size_t copies = threads == 2 ? 2 : 1;
+    EXPECT_EQ(network.memory(std::span(&input.sizes(), 1)).peak_bytes,
+              copies * plans.single->memory.peak_bytes)
+        << threads << " threads";
+  }
   // Small ones stay together, and so do those of float networks.
   EXPECT_EQ(plans_of(chain(12, true), {4, 3, 12, 12}).batch->single, nullptr);
   ChainBuilder real(5, 3, size);
@@ -141,6 +152,44 @@ TEST(Samples, ThatMeetAreFound) {
   EXPECT_FALSE(meet("Add", with_constant({3, 1, 1}, 3)));
   EXPECT_FALSE(meet("Add", with_constant({1, 3, 2, 2}, 12)));
   EXPECT_TRUE(meet("Mul", with_constant({2, 1, 1, 1, 1}, 2)));
+}
+
+// Counts the tasks that it is given, and runs them.
+class CountingPool final : public ThreadPool {
+ public:
+  int num_threads() const noexcept override { return 2; }
+  void parallelize(std::size_t count, void (*task)(void*, std::size_t), void* context) override {
+    tasks += count;
+    for (std::size_t i = 0; i < count; ++i) task(context, i);
+  }
+  std::atomic<std::size_t> tasks = 0;
+};
+
+// Whatever float layers do, integer ones run on the caller's pool, if there is one.
+TEST(Pools, OfTheCallerRunMixedNetworks) {
+  ChainBuilder builder(5, 16, 48);
+  const Network real = builder.conv(32, 3).conv(32, 3, "Softmax").load();
+  const Tensor input = random_tensor({1, 16, 48, 48}, 2);
+  const Network mixed = quantize(real, std::vector{input});
+  const Tensor expected = mixed.run(input);
+  EXPECT_TRUE(runs_on_own_pool());
+  CountingPool pool;
+  {
+    const PoolScope scope(&pool);
+    EXPECT_FALSE(runs_on_own_pool());
+    EXPECT_TRUE(equal(mixed.run(input), expected));
+    EXPECT_GT(pool.tasks, 0U);
+  }
+  pool.tasks = 0;
+  set_thread_pool(&pool);
+  EXPECT_FALSE(runs_on_own_pool());
+  EXPECT_TRUE(equal(mixed.run(input), expected));
+  EXPECT_GT(pool.tasks, 0U);
+  set_thread_pool(nullptr);
+  EXPECT_TRUE(runs_on_own_pool());
+  pool.tasks = 0;
+  EXPECT_TRUE(equal(mixed.run(input), expected));
+  EXPECT_EQ(pool.tasks, 0U);
 }
 
 TEST(Samples, OfABatchOfFixedSizeStayTogether) {

@@ -17,7 +17,7 @@ using testing::HasSubstr;
 void put(const fs::path& path, const std::string& text) { save_bytes(bytes_of(text), path); }
 
 TEST(AtomicFile, ReplacesTheOldFileOnlyOnCommit) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const fs::path path = folder / "f";
   put(path, "old");
   {
@@ -36,7 +36,7 @@ TEST(AtomicFile, ReplacesTheOldFileOnlyOnCommit) {
 }
 
 TEST(AtomicFile, KeepsTheModeAndFollowsLinks) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   put(folder / "f", "old");
   ASSERT_EQ(chmod((folder / "f").c_str(), 0640), 0);
   fs::create_symlink("f", folder / "link");
@@ -49,7 +49,7 @@ TEST(AtomicFile, KeepsTheModeAndFollowsLinks) {
 }
 
 TEST(AtomicFile, RefusesWhatIsNoFile) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   EXPECT_THAT(file_error([] { put("/dev/full", "x"); }),
               HasSubstr("/dev/full: cannot write: not a regular file"));
   EXPECT_THAT(file_error([&] { put(folder.path(), "x"); }), HasSubstr("not a regular file"));
@@ -60,7 +60,7 @@ TEST(AtomicFile, RefusesWhatIsNoFile) {
 }
 
 TEST(AtomicFile, WorksWithABareNameInTheCurrentFolder) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const fs::path before = fs::current_path();
   fs::current_path(folder.path());
   put("f", "text");
@@ -88,7 +88,7 @@ StateDict large_state() {
 }
 
 TEST(AtomicSave, AFullDiskLeavesTheOldFileAndNothingElse) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const fs::path path = folder / "m.safetensors";
   put(path, "old");
   const StateDict state = large_state();
@@ -117,7 +117,7 @@ TEST(AtomicSave, AFullDiskLeavesTheOldFileAndNothingElse) {
 }
 
 TEST(AtomicSave, AKilledWriterLeavesTheOldFileWhole) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const fs::path path = folder / "m.safetensors";
   StateDict old;
   old.set("x", ramp<float>({10}));
@@ -151,7 +151,7 @@ TEST(AtomicSave, AKilledWriterLeavesTheOldFileWhole) {
 }
 
 TEST(AtomicSave, AWriterKilledAnywhereLeavesOneWholeFile) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const fs::path path = folder / "m.safetensors";
   const StateDict state = large_state();
   save_safetensors(state, path);

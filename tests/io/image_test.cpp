@@ -44,7 +44,7 @@ TEST(Png, ReadsEveryColourType) {
 }
 
 TEST(Png, SaveAndLoad) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   for (const std::int64_t channels : {1, 3}) {
     const Tensor image = photo(7, 5, channels);
     save_png(image, folder / "a.png");

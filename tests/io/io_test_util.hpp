@@ -13,10 +13,12 @@
 #include <qconv/qconv.hpp>
 
 #include "io/allocation_probe.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace qconv::testing_io {
 
 namespace fs = std::filesystem;
+using testing_files::ScratchFolder;
 
 inline fs::path fixture(const std::string& name) {
   return fs::path(QCONV_TEST_DATA) / "io" / "fixtures" / name;
@@ -32,31 +34,6 @@ Tensor ramp(const Shape& sizes) {
   }
   return t;
 }
-
-/// A folder of its own for one test, removed afterwards.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "qconv-io-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  /// How many files there are.
-  std::size_t count() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
-  }
-
- private:
-  fs::path path_;
-};
 
 inline std::string read_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -47,7 +47,7 @@ TEST(Npy, WritesTheSameBytesAsNumpy) {
 }
 
 TEST(Npy, SaveAndLoad) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const Tensor view = ramp<float>({2, 5, 3}).transpose(0, 2);
   save_npy(view, folder / "a.npy");
   EXPECT_TRUE(equal(load_npy(folder / "a.npy"), view));

@@ -27,7 +27,7 @@ TEST(Npz, ReadsWhatNumpyWrites) {
 }
 
 TEST(Npz, SaveAndLoad) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const NamedTensors arrays{{"x", ramp<float>({3, 4}).transpose(0, 1)},
                             {"group/y \xc3\xa9", ramp<std::int8_t>({2, 3, 4, 5})},
                             {"nothing", ramp<float>({0})}};

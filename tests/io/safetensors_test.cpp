@@ -56,7 +56,7 @@ TEST(Safetensors, KeepsEverythingOfAQuantizedModule) {
   state.set("scale", Tensor::scalar(0.25F));
   state.set("zero_point", Tensor::scalar(std::int64_t{7}));
   state.set("name with \"quotes\" and \xc3\xa9", Tensor::zeros({0}, float64));
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   save_safetensors(state, folder / "m.safetensors", {{"licence", "none"}});
   const StateDict back = load_safetensors(folder / "m.safetensors");
   expect_equal(state, back);

@@ -15,7 +15,7 @@ int run_python(const std::string& arguments) {
 }
 
 TEST(TorchLive, PyTorchLoadsWhatWeSave) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const fs::path fixtures = fs::path(QCONV_TEST_DATA) / "io" / "torch";
   const TorchLoadOptions options{.safe_globals = {"__main__.Net"}};
   for (const char* name : {"net.pt", "tensors.pt", "checkpoint.pth", "classes.pt"}) {

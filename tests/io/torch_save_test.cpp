@@ -104,7 +104,7 @@ TEST(TorchSave, HasTheRecordsOfPyTorch) {
 }
 
 TEST(TorchSave, KeepsNamesValuesAndOrder) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   save_torch(some_state(), folder / "a.pt");
   expect_same(load_torch(folder / "a.pt"), some_state());
   save(some_state(), folder / "b.PTH");
@@ -223,7 +223,7 @@ NamedPackedParams packed_examples() {
 }
 
 TEST(TorchSavePacked, ComesBackInVersion2) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   const NamedPackedParams packed = packed_examples();
   save_torch_packed(packed, folder / "packed.pt");
   const TorchFile file = load_torch_file(folder / "packed.pt");
@@ -264,7 +264,7 @@ TEST(TorchSavePacked, RefusesWhatPyTorchCannotHold) {
 }
 
 TEST(AnyFile, GoesByTheEndOfTheName) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   StateDict state;
   state.set("x", ramp<float>({2, 3}));
   for (const char* name : {"a.pt", "a.pth", "a.safetensors", "a.npz", "A.NPZ"}) {

@@ -83,13 +83,13 @@ template <class V, bool Signed, bool Ahead, int Rows, int Vectors>
 
 template <class V, int Rows, int Vectors, bool Signed>
 void run_tiles(const Args& args) noexcept {
-  constexpr bool kAhead = Vectors == 4;  // fewer belong to layers whose weights are small
+  constexpr bool kFetches = Vectors == 4;  // fewer belong to layers whose weights are small
   std::int64_t offset = args.channel_offset;
   const std::int8_t* ahead = args.ahead;
   for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
     Tile<V, Rows, Vectors> tile(args.epilogue.initial);
-    if (kAhead && t >= args.ahead_tile && ahead < args.ahead_end) {
-      multiply<V, Signed, kAhead>(tile, args, offset, ahead);
+    if (kFetches && t >= args.ahead_tile && ahead < args.ahead_end) {
+      multiply<V, Signed, kFetches>(tile, args, offset, ahead);
     } else {
       multiply<V, Signed, false>(tile, args, offset, ahead);
     }
