@@ -22,12 +22,14 @@ std::int64_t parse_number(std::string_view text, std::string_view token, std::st
   return value;
 }
 
-// "3x3" into the last ndim entries.
+// "3x3" into the last ndim entries; "3" into all of them.
 void parse_spatial(std::string_view text, int ndim, Spatial& target, std::string_view token,
                    std::string_view line) {
+  const bool one_for_all = text.find('x') == text.npos;
   for (int d = 3 - ndim; d < 3; ++d) {
     const std::size_t cut = std::min(text.find('x'), text.size());
     target[static_cast<std::size_t>(d)] = parse_number(text.substr(0, cut), token, line);
+    if (one_for_all) continue;
     const bool last = d == 2;
     if (last != (cut == text.size())) fail(token, line, fmt::format("{} numbers joined by 'x'", ndim));
     text.remove_prefix(last ? cut : cut + 1);

@@ -1,6 +1,7 @@
 #include "engines/native/prepared_igemm.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -28,6 +29,26 @@ struct Cut {
   std::vector<std::size_t> first_tasks;  // of each part
   std::size_t tasks = 0;
 };
+
+// Into how many ranges of column blocks each of so many tasks is cut, so that all threads end at about the same
+// time. Every range plans the tiles of its chunk anew: no more of them than that takes.
+std::size_t column_ranges(std::size_t tasks, std::size_t blocks, std::size_t threads) {
+  if (threads == 1 || tasks == 0) return 1;
+  constexpr std::size_t kTasksPerThread = 4;
+  constexpr double kWorthARange = 0.97;
+  const std::size_t least = std::clamp<std::size_t>(threads * kTasksPerThread / tasks, 1, blocks);
+  std::size_t best = least;
+  double best_time = std::numeric_limits<double>::max();
+  for (std::size_t ranges = least; ranges <= std::min(blocks, 2 * threads * least); ++ranges) {
+    const std::size_t turns = (tasks * ranges + threads - 1) / threads;
+    const std::size_t longest = (blocks + ranges - 1) / ranges;
+    const auto time = static_cast<double>(turns * longest);
+    if (time >= best_time * kWorthARange) continue;
+    best = ranges;
+    best_time = time;
+  }
+  return best;
+}
 
 // Neighbouring tiles of a task: what the kernel gets for every block of columns. Those that read no padding
 // are shifted copies of each other and share the pointers of the first.
@@ -128,13 +149,9 @@ class PreparedIgemm final : public Prepared {
   void run(const RunArgs& args, ThreadPool& pool) const override {
     // A vector instruction makes dozens of these multiply-adds.
     const std::int64_t work = problem_.multiply_adds() / 8;
-    // Every range plans the tiles of its chunk anew: no more of them than the threads need.
-    constexpr std::size_t kTasksPerThread = 4;
     const auto threads = static_cast<std::size_t>(work < kSmallWork ? 1 : pool.num_threads());
-    const std::size_t wanted = threads == 1 ? 1 : threads * kTasksPerThread;
     const Cut& cut = threads == 1 ? one_thread_ : all_threads_;
-    const std::size_t ranges =
-        std::clamp<std::size_t>(wanted / std::max<std::size_t>(cut.tasks, 1), 1, weights_->blocks.size());
+    const std::size_t ranges = column_ranges(cut.tasks, weights_->blocks.size(), threads);
     parallel_for(pool, cut.tasks * ranges, work,
                  [&](std::size_t task) { run_task(args, cut, task / ranges, task % ranges, ranges); });
   }
@@ -199,7 +216,7 @@ class PreparedIgemm final : public Prepared {
       const Indirection& i = part.indirection;
       const std::int64_t rows = i.planes() * i.lines() * i.width();
       const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
-      const std::int64_t wanted = rows * ranges / tasks;
+      const std::int64_t wanted = (rows * ranges + tasks - 1) / tasks;
       cut.chunks.emplace_back(i, std::max(weights_->tile_rows, std::min({wanted, cached, most_rows})));
       cut.first_tasks.push_back(cut.tasks);
       cut.tasks += static_cast<std::size_t>(cut.chunks.back().count());

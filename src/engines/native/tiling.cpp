@@ -7,6 +7,16 @@ namespace {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
+// Into how many pieces, none larger than `most`, so many lines are best cut: into few, all of nearly one size.
+std::int64_t even_pieces(std::int64_t lines, std::int64_t most) {
+  const std::int64_t least = ceil_div(lines, most);
+  std::int64_t best = least;
+  for (std::int64_t pieces = least; pieces <= least + least / 2; ++pieces) {
+    if (ceil_div(lines, pieces) * pieces < ceil_div(lines, best) * best) best = pieces;
+  }
+  return best;
+}
+
 }  // namespace
 
 Chunks::Chunks(const Indirection& part, std::int64_t rows)
@@ -14,8 +24,10 @@ Chunks::Chunks(const Indirection& part, std::int64_t rows)
   if (width_ >= 2 * rows) {
     line_chunks_ = lines_;
     width_chunks_ = ceil_div(width_, rows);
+  } else if (lines_ > 0) {
+    line_chunks_ = even_pieces(lines_, std::max<std::int64_t>(rows / std::max<std::int64_t>(width_, 1), 1));
   } else {
-    line_chunks_ = ceil_div(lines_, std::max<std::int64_t>(rows / std::max<std::int64_t>(width_, 1), 1));
+    line_chunks_ = 0;
   }
 }
 
