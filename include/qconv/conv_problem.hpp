@@ -79,7 +79,8 @@ enum class WeightScheme { per_tensor, per_channel };
 /// Tokens: n batch, c input channels, k output channels, g groups, i input size, f kernel (filter), s stride,
 /// p padding, e end padding when it differs, d dilation, o output padding, m:MODE padding mode, x:DTYPE and
 /// y:DTYPE when not quint8, w:tensor or w:channel, zw when weight zero points are not all 0, nobias, and
-/// relu, add or add_relu. Omitted tokens have their neutral value; only i, c and k must be there.
+/// relu, add or add_relu. One number instead of several counts for all dimensions (s2). Omitted tokens have
+/// their neutral value; only i, c and k must be there.
 struct QCONV_API ConvProblem {
   ConvGeometry geometry;
   std::int64_t batch = 1;

@@ -251,5 +251,11 @@ TEST(Problem, LinesThatCannotBeRead) {
   }
 }
 
+TEST(Errors, AProblemTakesOneNumberForAllDimensions) {
+  EXPECT_EQ(ConvProblem::parse("conv3d c2 k4 i9 f3 s2 p1 d1"),
+            ConvProblem::parse("conv3d c2 k4 i9x9x9 f3x3x3 s2x2x2 p1x1x1 d1x1x1"));
+  EXPECT_THROW(ConvProblem::parse("conv3d c2 k4 i9x9"), qconv::Error);
+}
+
 }  // namespace
 }  // namespace qconv

@@ -18,6 +18,7 @@ struct Stretch {
   std::int64_t first;
   std::int64_t outputs;
   std::vector<depthwise::Run> runs;
+  depthwise::Direct direct{};
 };
 
 // One sub-convolution of this problem.
@@ -55,7 +56,9 @@ class PreparedDepthwise final : public Prepared {
         kernel_(*weights_->kernel_row),
         problem_(problem),
         out_(problem.output()) {
-    zeros_.assign(depthwise::kSlack, static_cast<std::uint8_t>(r.input_zero_point));
+    const std::int64_t row_bytes = problem.input[2] * problem.geometry.in_channels;
+    zeros_.assign(static_cast<std::size_t>(row_bytes) + depthwise::kSlack,
+                  static_cast<std::uint8_t>(r.input_zero_point));
     call_.epilogue = common_epilogue(problem, r);
     call_.zeros = zeros_.data();
     call_.signed_input = problem.input_dtype == DType::qint8;
@@ -204,6 +207,9 @@ class PreparedDepthwise final : public Prepared {
         add_runs(plan, s, begin[phase], position, s.outputs + extra[phase]);
       }
     }
+    if (has_few_columns(layout, width)) {
+      for (Stretch& s : plan.stretches) set_direct(plan, s);
+    }
     // `border` has stopped growing.
     for (Stretch& s : plan.stretches) {
       for (depthwise::Run& run : s.runs) {
@@ -211,6 +217,35 @@ class PreparedDepthwise final : public Prepared {
       }
     }
     scratch_columns_ = std::max(scratch_columns_, plan.groups * plan.group_columns);
+  }
+
+  // Whether an output reads three columns, and the next one begins with the second or third of them.
+  static bool has_few_columns(const ColumnLayout& layout, const Phase& width) {
+    const std::vector<std::int64_t>& at = layout.step_offsets;
+    if (layout.output_rows > 2 || layout.width_spacing != 0 || at.size() != 3) return false;
+    if (layout.row_depths.size() != depthwise::kStep || at[1] - at[0] != at[2] - at[1]) return false;
+    const bool three_rows = layout.output_rows == 1 && layout.row_depths.back() < 0;
+    return width.stride == at[1] - at[0] ||
+           (width.stride == at[2] - at[0] && (layout.output_rows == 2 || three_rows));
+  }
+
+  // Not where more than the ends of the stretch is padding.
+  void set_direct(const PartPlan& plan, Stretch& stretch) const {
+    const std::vector<std::int64_t>& steps = plan.packed->layout.step_offsets;
+    const std::int64_t stride = plan.packed->part[2].stride;
+    const std::int64_t spacing = steps[1] - steps[0];
+    const std::int64_t channels = problem_.geometry.in_channels;
+    const std::int64_t in = problem_.input[2];
+    const std::int64_t first = stretch.first * stride + steps[0];
+    const std::int64_t last = (stretch.first + stretch.outputs - 1) * stride + steps[2];
+    if (std::min(first + spacing, last - spacing) < 0) return;
+    if (std::max(first + spacing, last - spacing) >= in) return;
+    const auto offset = [&](std::int64_t column) {
+      const std::int64_t at = padded_index_or_none(problem_.geometry.padding_mode, column, in);
+      return at < 0 ? -1 : at * channels;
+    };
+    stretch.direct = {offset(first), (first + spacing) * channels, offset(last), spacing * channels,
+                      static_cast<int>(stride / spacing)};
   }
 
   // How many outputs make a stretch.
@@ -331,6 +366,7 @@ class PreparedDepthwise final : public Prepared {
       const std::int64_t at = output + stretch.first * call.output_step;
       call.runs = stretch.runs.data();
       call.run_count = stretch.runs.size();
+      call.direct = stretch.direct;
       call.outputs = static_cast<std::size_t>(stretch.outputs);
       call.output = static_cast<std::uint8_t*>(args.output) + at;
       call.addend = args.addend ? static_cast<const std::uint8_t*>(args.addend) + at : nullptr;

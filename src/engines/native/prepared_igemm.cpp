@@ -30,8 +30,8 @@ struct Cut {
   std::size_t tasks = 0;
 };
 
-// Into how many ranges of column blocks each of so many tasks is cut, so that all threads end at about the same
-// time. Every range plans the tiles of its chunk anew: no more of them than that takes.
+// Into how many ranges of column blocks each of so many tasks is cut, so that all threads end at about the
+// same time. Every range plans the tiles of its chunk anew: no more of them than that takes.
 std::size_t column_ranges(std::size_t tasks, std::size_t blocks, std::size_t threads) {
   if (threads == 1 || tasks == 0) return 1;
   constexpr std::size_t kTasksPerThread = 4;

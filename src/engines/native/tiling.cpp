@@ -7,7 +7,8 @@ namespace {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Into how many pieces, none larger than `most`, so many lines are best cut: into few, all of nearly one size.
+// Into how many pieces, none larger than `most`, so many lines are best cut: into few, all of nearly one
+// size.
 std::int64_t even_pieces(std::int64_t lines, std::int64_t most) {
   const std::int64_t least = ceil_div(lines, most);
   std::int64_t best = least;

@@ -170,6 +170,7 @@ struct Avx2 {
   static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
   static constexpr std::size_t kTapBytes = 64;
   static constexpr int kMostPixels = 2;
+  static constexpr bool kColumnsInRegisters = false;
 
   // The words of `count` bytes, at most 8, read as two that overlap.
   static std::uint64_t load_word(const std::uint8_t* p, std::size_t count) noexcept {

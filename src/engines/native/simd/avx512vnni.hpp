@@ -170,27 +170,7 @@ struct Avx512Vnni {
         _mm_setr_epi32(kZeros + first, kZeros + first + 1, kZeros + first + 2, kZeros + first + 3));
   }
 
-  // Depthwise: four pixels of up to 64 channels, byte by byte into dwords. Unpacking works within 128-bit
-  // lanes, so the channels come out in the order that packing undoes.
   static __mmask64 wide_mask(std::size_t count) noexcept { return count >= 64 ? ~0ULL : (1ULL << count) - 1; }
-  static void interleave(const std::uint8_t* p0, const std::uint8_t* p1, const std::uint8_t* p2,
-                         const std::uint8_t* p3, std::size_t count, std::uint8_t flip,
-                         std::uint8_t* to) noexcept {
-    const __mmask64 m = wide_mask(count);
-    const __m512i f = _mm512_set1_epi8(static_cast<char>(flip));
-    const __m512i a0 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p0), f);
-    const __m512i a1 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p1), f);
-    const __m512i a2 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p2), f);
-    const __m512i a3 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, p3), f);
-    const __m512i lo01 = _mm512_unpacklo_epi8(a0, a1);
-    const __m512i hi01 = _mm512_unpackhi_epi8(a0, a1);
-    const __m512i lo23 = _mm512_unpacklo_epi8(a2, a3);
-    const __m512i hi23 = _mm512_unpackhi_epi8(a2, a3);
-    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(lo01, lo23));
-    _mm512_storeu_si512(to + 64, _mm512_unpackhi_epi16(lo01, lo23));
-    _mm512_storeu_si512(to + 128, _mm512_unpacklo_epi16(hi01, hi23));
-    _mm512_storeu_si512(to + 192, _mm512_unpackhi_epi16(hi01, hi23));
-  }
   // Depthwise columns, see kernels/depthwise/depthwise.hpp. A vector of bytes holds a block of channels, or
   // half or a quarter of one of each of a few pixels, `step` bytes apart in memory.
   using Pixels = __m512i;
@@ -200,34 +180,43 @@ struct Avx512Vnni {
   static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
   static constexpr std::size_t kTapBytes = 64;
   static constexpr int kMostPixels = 4;
+  static constexpr bool kColumnsInRegisters = true;
 
-  template <int Count>
-  static __m512i load_pixels(const std::uint8_t* p, std::int64_t step, std::size_t channels) noexcept {
-    if constexpr (Count == 1) return _mm512_maskz_loadu_epi8(wide_mask(channels), p);
+  /// Pixel i is at at(i).
+  template <int Count, class At>
+  static __m512i load_pixels(const At& at, std::size_t channels) noexcept {
+    if constexpr (Count == 1) return _mm512_maskz_loadu_epi8(wide_mask(channels), at(0));
     const auto m = static_cast<__mmask32>(wide_mask(channels));
     if constexpr (Count == 2) {
-      return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(m, p)),
-                                _mm256_maskz_loadu_epi8(m, p + step), 1);
+      return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(m, at(0))),
+                                _mm256_maskz_loadu_epi8(m, at(1)), 1);
     }
-    const auto load = [&](std::int64_t i) {
-      return _mm_maskz_loadu_epi8(static_cast<__mmask16>(m), p + i * step);
-    };
+    const auto load = [&](std::int64_t i) { return _mm_maskz_loadu_epi8(static_cast<__mmask16>(m), at(i)); };
     __m512i v = _mm512_castsi128_si512(load(0));
     v = _mm512_inserti32x4(v, load(1), 1);
     v = _mm512_inserti32x4(v, load(2), 2);
     return _mm512_inserti32x4(v, load(3), 3);
   }
+  template <int Count>
+  static __m512i load_pixels(const std::uint8_t* p, std::int64_t step, std::size_t channels) noexcept {
+    return load_pixels<Count>([&](std::int64_t i) { return p + i * step; }, channels);
+  }
   static __m512i flip(__m512i bytes) noexcept { return _mm512_xor_si512(bytes, _mm512_set1_epi8(-128)); }
   /// Unpacking works within 128-bit lanes, so the channels come out in the order that packing undoes.
-  static void store_columns(const __m512i (&rows)[4], std::uint8_t* to, std::size_t stream_bytes) noexcept {
+  static void make_column(const __m512i (&rows)[4], __m512i (&column)[4]) noexcept {
     const __m512i lo01 = _mm512_unpacklo_epi8(rows[0], rows[1]);
     const __m512i hi01 = _mm512_unpackhi_epi8(rows[0], rows[1]);
     const __m512i lo23 = _mm512_unpacklo_epi8(rows[2], rows[3]);
     const __m512i hi23 = _mm512_unpackhi_epi8(rows[2], rows[3]);
-    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(lo01, lo23));
-    _mm512_storeu_si512(to + stream_bytes, _mm512_unpackhi_epi16(lo01, lo23));
-    _mm512_storeu_si512(to + 2 * stream_bytes, _mm512_unpacklo_epi16(hi01, hi23));
-    _mm512_storeu_si512(to + 3 * stream_bytes, _mm512_unpackhi_epi16(hi01, hi23));
+    column[0] = _mm512_unpacklo_epi16(lo01, lo23);
+    column[1] = _mm512_unpackhi_epi16(lo01, lo23);
+    column[2] = _mm512_unpacklo_epi16(hi01, hi23);
+    column[3] = _mm512_unpackhi_epi16(hi01, hi23);
+  }
+  static void store_columns(const __m512i (&rows)[4], std::uint8_t* to, std::size_t stream_bytes) noexcept {
+    __m512i column[4];
+    make_column(rows, column);
+    for (std::size_t v = 0; v < 4; ++v) _mm512_storeu_si512(to + v * stream_bytes, column[v]);
   }
   static __m512i load_column(const std::uint8_t* p, std::size_t) noexcept { return _mm512_loadu_si512(p); }
   static __m512i load_taps(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
@@ -271,6 +260,22 @@ struct Avx512Vnni {
     v = _mm512_inserti32x4(v, _mm256_castsi256_si128(load(1)), 1);
     v = _mm512_inserti32x4(v, _mm256_castsi256_si128(load(2)), 2);
     return _mm512_inserti32x4(v, _mm256_castsi256_si128(load(3)), 3);
+  }
+  template <int Count, class At>
+  static void store_pixels(__m512i bytes, const At& at, std::size_t channels) noexcept {
+    const __mmask64 m = wide_mask(channels);
+    if constexpr (Count == 1) _mm512_mask_storeu_epi8(at(0), m, bytes);
+    if constexpr (Count == 2) {
+      _mm256_mask_storeu_epi8(at(0), static_cast<__mmask32>(m), _mm512_castsi512_si256(bytes));
+      _mm256_mask_storeu_epi8(at(1), static_cast<__mmask32>(m), _mm512_extracti64x4_epi64(bytes, 1));
+    }
+    if constexpr (Count == 4) {
+      const auto few = static_cast<__mmask16>(m);
+      _mm_mask_storeu_epi8(at(0), few, _mm512_castsi512_si128(bytes));
+      _mm_mask_storeu_epi8(at(1), few, _mm512_extracti32x4_epi32(bytes, 1));
+      _mm_mask_storeu_epi8(at(2), few, _mm512_extracti32x4_epi32(bytes, 2));
+      _mm_mask_storeu_epi8(at(3), few, _mm512_extracti32x4_epi32(bytes, 3));
+    }
   }
   static void store_pixel(__m512i bytes, std::uint8_t* p, std::size_t channels) noexcept {
     _mm512_mask_storeu_epi8(p, wide_mask(channels), bytes);

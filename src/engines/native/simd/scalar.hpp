@@ -106,6 +106,7 @@ struct Scalar {
   static constexpr std::size_t kStreamBytes = 81 * 4 * kLanes;  // depthwise::kStreamColumns
   static constexpr std::size_t kTapBytes = 4;
   static constexpr int kMostPixels = 1;
+  static constexpr bool kColumnsInRegisters = false;
 
   template <int Count>
   static Pixels load_pixels(const std::uint8_t* p, std::int64_t, std::size_t channels) noexcept {

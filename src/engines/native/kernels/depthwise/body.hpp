@@ -1,15 +1,13 @@
 #pragma once
 
 #include "engines/native/kernels/depthwise/columns.hpp"
+#include "engines/native/kernels/depthwise/direct.hpp"
 
 /// The one body of every depthwise kernel, over the vector type V of an instruction set
 /// (engines/native/simd). Internal linkage throughout.
 namespace qconv::engines::depthwise {
 namespace {
 
-// A block of channels is four vectors of sums, in the order in which packing them back to bytes restores the
-// channels.
-inline constexpr std::size_t kVectors = 4;
 // Wider tiles than this compute too much beyond the last output.
 inline constexpr int kMostWidth = 4;
 
@@ -191,6 +189,9 @@ void run_dots(const Args& args) noexcept {
 
 template <class V, int Tile>
 void run(const Args& args) noexcept {
+  if constexpr (V::kColumnsInRegisters) {
+    if (run_direct<V>(args)) return;
+  }
   args.signed_input == V::kSignedBytes ? interleave_columns<V, false>(args)
                                        : interleave_columns<V, true>(args);
   args.addend == nullptr ? run_dots<V, Tile, false>(args) : run_dots<V, Tile, true>(args);

@@ -7,6 +7,9 @@
 namespace qconv::engines::depthwise {
 namespace {
 
+// A block of channels is four vectors of sums, in the order in which packing them back to bytes restores the
+// channels.
+inline constexpr std::size_t kVectors = 4;
 // From a column to the next. Columns of one pixel lie together, a vector of each stream; those of several
 // pixels are parts of vectors, which outputs read at any column.
 template <class V, int Pixels>

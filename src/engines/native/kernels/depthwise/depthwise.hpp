@@ -34,19 +34,30 @@ struct Run {
   std::int64_t step;
 };
 
+/// A stretch of outputs that read three columns each, of up to four rows, so few that kernels may keep them
+/// in registers. Offsets are bytes from Args::rows; none but the very first and last column may be padding.
+struct Direct {
+  std::int64_t first;    ///< of the first output's first column, -1 in zero padding
+  std::int64_t second;   ///< of its second one; all that follow are `spacing` apart
+  std::int64_t last;     ///< of the last output's last column, -1 in zero padding
+  std::int64_t spacing;  ///< 0 where columns must go through scratch
+  int advance;  ///< columns from an output to the next: 1, or 2, then one output row reads three rows
+};
+
 /// One call: a stretch of some output rows, of one block of channels. All per-channel arrays are in lane
 /// order (kernels/lane_order.hpp), repeated for each of the block's pixels.
 struct Args {
   std::size_t channels;       ///< 1 to the kernel's block / pixels
   std::size_t pixels;         ///< 1, 2 or 4 outputs side by side in a vector
   const std::uint8_t* image;  ///< the block's first channel
-  const std::uint8_t* zeros;  ///< the zero point, kSlack times
+  const std::uint8_t* zeros;  ///< the zero point, for a row of the image and kSlack
   bool signed_input;
   std::size_t groups;              ///< of four rows that make columns
   const std::int64_t* rows;        ///< [groups][4], bytes from image, -1 in zero padding
   const std::int64_t* tap_shifts;  ///< [4]
   const Run* runs;                 ///< how the columns of each group are made
   std::size_t run_count;
+  Direct direct;
   std::uint8_t* scratch;            ///< the kernel's streams, aligned to 64
   std::size_t stream_bytes;         ///< from one stream to the next: a vector where pixels is 1
   std::size_t column_bytes;         ///< of one column in one stream
