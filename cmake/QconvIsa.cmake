@@ -14,7 +14,10 @@ if("neondot" IN_LIST QCONV_ISAS)
   set(QCONV_ISA_FLAGS_scalar $<$<CXX_COMPILER_ID:GNU>:-fno-tree-loop-vectorize>)
 endif()
 set(QCONV_ISA_FLAGS_avx2 -mavx2 -mfma -mno-avx512f)
+# GCC's generic tuning leaves the products of a tile and the rounding of the one before no room to overlap: 5 to 12% of
+# layers of few channels.
 set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512
+    $<$<CXX_COMPILER_ID:GNU>:-mtune=skylake-avx512>
     # GCC 12 warns of its own intrinsics (bug 105593).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 # A kernel that processors of one instruction set can run if they have more than it promises: it is no tier of its own,

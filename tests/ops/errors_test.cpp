@@ -243,7 +243,7 @@ TEST(RunErrors, Dynamic) {
 
 TEST(Problem, LinesThatCannotBeRead) {
   for (const char* line :
-       {"", "conv4d c1", "conv2d c1 k1 i5x", "conv2d c1 k1 i5", "conv2d c1 k1 i5x5x5", "conv2d cx k1 i5x5",
+       {"", "conv4d c1", "conv2d c1 k1 i5x", "conv3d c1 k1 i5x5", "conv2d c1 k1 i5x5x5", "conv2d cx k1 i5x5",
         "conv2d c1 k1 i5x5 q7", "conv2d c1 k1 i5x5 x:float32", "conv2d c1 k1 i5x5 m:mirror",
         "conv2d c1 k1 i5x5 s0x0", "conv2d c99999999999999999999 k1 i5x5", "conv2d", "conv2d c1 k1",
         "conv2d c1 i5x5", "conv2d k1 i5x5"}) {

@@ -354,6 +354,8 @@ class PreparedIgemm final : public Prepared {
     const auto line_bytes = static_cast<std::int64_t>(block.kernel->lanes() * igemm::kStep);
     const std::int8_t* const end = weights_->values.data() + weights_->values.size();
     const auto block_bytes = part.packed->taps * static_cast<std::int64_t>(call.tap_bytes);
+    constexpr std::int64_t kNearBytes = 20 * 1024;
+    call.near = block_bytes <= kNearBytes;
     call.ahead = call.weights + block_bytes;
     call.ahead_end = call.ahead + std::min(block_bytes, end - call.ahead);
     std::size_t left = 0;

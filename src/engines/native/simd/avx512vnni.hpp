@@ -95,11 +95,13 @@ struct Avx512Vnni {
     __m512i lo16, hi16;                     // of two
     __m512i zero_point32, lo32, hi32;       // of one
     __mmask64 bytes;                        // those of the block that are stored
+    bool all_bytes;                         // the limits are those of unsigned bytes
   };
   template <int N>
   static Range load_range(const ByteRange& r, std::size_t count) noexcept {
     Range range;
     range.bytes = wide_mask(count);
+    range.all_bytes = r.lo == 0 && r.hi == 0xff && r.flip == 0;
     range.zero_point16 = _mm512_set1_epi16(static_cast<short>(r.zero_point));
     range.flip8 = _mm512_set1_epi8(static_cast<char>(r.flip));
     range.lo8 = _mm512_set1_epi8(static_cast<char>(r.lo));
@@ -115,8 +117,9 @@ struct Avx512Vnni {
   static __m512i pack_block(__m512i v0, __m512i v1, __m512i v2, __m512i v3, const Range& r) noexcept {
     const __m512i s0 = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), r.zero_point16);
     const __m512i s1 = _mm512_adds_epi16(_mm512_packs_epi32(v2, v3), r.zero_point16);
-    const __m512i limited = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(s0, s1), r.lo8), r.hi8);
-    return _mm512_xor_si512(limited, r.flip8);
+    const __m512i bytes = _mm512_packus_epi16(s0, s1);
+    if (r.all_bytes) return bytes;
+    return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, r.lo8), r.hi8), r.flip8);
   }
   // The permutation that puts the bytes of each of them together.
   static __m512i vectors_in_order() noexcept {

@@ -42,8 +42,12 @@ template <class V, bool Signed, int Rows, int Vectors>
   });
 }
 
-// All products of a tile, and, where asked to, a line of other weights fetched for each step.
-template <class V, bool Signed, bool Ahead, int Rows, int Vectors>
+// Which weights a tile fetches: none, where the first-level cache has them; those of its own later steps; or
+// a line of other weights for each step besides.
+enum class Fetch { none, own, ahead };
+
+// All products of a tile.
+template <class V, bool Signed, Fetch kFetch, int Rows, int Vectors>
 [[gnu::always_inline]] inline void multiply(Tile<V, Rows, Vectors>& tile, const Args& args,
                                             std::int64_t offset,
                                             [[maybe_unused]] const std::int8_t*& ahead) noexcept {
@@ -61,17 +65,21 @@ template <class V, bool Signed, bool Ahead, int Rows, int Vectors>
     if constexpr (V::kSteps > 1) {
       constexpr std::size_t kBytes = V::kSteps * kStep;
       for (; c + kBytes <= args.channels; c += kBytes, weights += V::kSteps * kStepBytes) {
-        unrolled<Vectors>(QCONV_EACH(v) {
-          __builtin_prefetch(weights + kAhead * kStepBytes + v * V::kSteps * kLineBytes);
-        });
+        if constexpr (kFetch != Fetch::none) {
+          unrolled<Vectors>(QCONV_EACH(v) {
+            __builtin_prefetch(weights + kAhead * kStepBytes + v * V::kSteps * kLineBytes);
+          });
+        }
         long_step<V, Signed>(tile, weights, p, c);
       }
     }
     for (; c < args.channels; c += kStep, weights += kStepBytes) {
       const std::size_t at = c < last ? c : last;
-      unrolled<Vectors>(
-          QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
-      if constexpr (Ahead) {
+      if constexpr (kFetch != Fetch::none) {
+        unrolled<Vectors>(
+            QCONV_EACH(v) { __builtin_prefetch(weights + kAhead * kStepBytes + v * kLineBytes); });
+      }
+      if constexpr (kFetch == Fetch::ahead) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += kLineBytes;
       }
@@ -83,15 +91,17 @@ template <class V, bool Signed, bool Ahead, int Rows, int Vectors>
 
 template <class V, int Rows, int Vectors, bool Signed>
 void run_tiles(const Args& args) noexcept {
-  constexpr bool kFetches = Vectors == 4;  // fewer belong to layers whose weights are small
+  constexpr bool kFetchesAhead = Vectors == 4;  // fewer belong to layers whose weights are small
   std::int64_t offset = args.channel_offset;
   const std::int8_t* ahead = args.ahead;
   for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
     Tile<V, Rows, Vectors> tile(args.epilogue.initial);
-    if (kFetches && t >= args.ahead_tile && ahead < args.ahead_end) {
-      multiply<V, Signed, kFetches>(tile, args, offset, ahead);
+    if (kFetchesAhead && t >= args.ahead_tile && ahead < args.ahead_end) {
+      multiply<V, Signed, kFetchesAhead ? Fetch::ahead : Fetch::none>(tile, args, offset, ahead);
+    } else if (args.near) {
+      multiply<V, Signed, Fetch::none>(tile, args, offset, ahead);
     } else {
-      multiply<V, Signed, false>(tile, args, offset, ahead);
+      multiply<V, Signed, Fetch::own>(tile, args, offset, ahead);
     }
     finish<V, Rows, Vectors>(args, t, tile);
   }

@@ -34,6 +34,7 @@ struct Args {
   const std::int8_t* weights;
   const std::uint32_t* tap_indices;  ///< [taps]: which of the packed taps each is
   std::size_t tap_bytes;             ///< from one packed tap to the next
+  bool near;                         ///< so few weights that the first-level cache keeps them
   /// Weights that will be read after these, to be fetched meanwhile: from tile `ahead_tile` on a line for
   /// each step, until `ahead_end`.
   const std::int8_t* ahead;
