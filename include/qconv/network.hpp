@@ -88,6 +88,9 @@ struct NetworkOptions {
   /// A run whose tensors need more than this, the batch taken as a whole, is refused before anything is
   /// computed.
   std::size_t max_memory_bytes = std::size_t{16} << 30;
+  /// The network is only to be run: weights of integer layers are let go as soon as they are packed, which
+  /// saves up to a half of the memory that loading takes. It cannot be saved then.
+  bool run_only = false;
   /// Threads of the caller's that run the integer operators of this network; null for the process's. Must
   /// outlive the network and its copies, as the allocator must.
   ThreadPool* pool = nullptr;

@@ -44,8 +44,8 @@ void bind_infos(nb::module_& m) {
       .def("__repr__", [](const LayerInfo& l) { return "<" + l.op + " " + l.name + ">"; });
 }
 
-NetworkOptions options_of(const std::string& engine, std::size_t max_memory_bytes) {
-  return {.engine = engine, .max_memory_bytes = max_memory_bytes};
+NetworkOptions options_of(const std::string& engine, std::size_t max_memory_bytes, bool run_only) {
+  return {.engine = engine, .max_memory_bytes = max_memory_bytes, .run_only = run_only};
 }
 
 // Inputs by position or by name; one result alone, or a list in the order of outputs().
@@ -88,11 +88,14 @@ void bind_network(nb::module_& m) {
       .def(
           "__init__",
           [](Network* self, const std::filesystem::path& path, const std::string& engine,
-             std::size_t max_memory) {
-            new (self) Network(Network::load(path, options_of(engine, max_memory)));
+             std::size_t max_memory, bool run_only) {
+            new (self) Network(Network::load(path, options_of(engine, max_memory, run_only)));
           },
           arg("path"), nb::kw_only(), arg("engine") = "", arg("max_memory_bytes") = std::size_t{16} << 30,
-          release_gil(), "Reads an ONNX file. FileError, one line that names the file and the node.")
+          arg("run_only") = false, release_gil(),
+          "Reads an ONNX file. With run_only, weights are let go once they are packed: less memory, no "
+          "save(). "
+          "FileError, one line that names the file and the node.")
       .def_static(
           "from_onnx",
           [](const nb::bytes& bytes, const std::string& name) {

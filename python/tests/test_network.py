@@ -38,6 +38,10 @@ def test_run_quantize_save_and_load(model, tmp_path):
     again = qconv.Network(tmp_path / "int8.onnx")
     assert qconv.equal(again.run(x), int8.run(x))
     assert qconv.equal(qconv.Network.from_onnx(int8.to_onnx()).run(x), int8.run(x))
+    run_only = qconv.Network(tmp_path / "int8.onnx", run_only=True)
+    assert qconv.equal(run_only.run(x), int8.run(x))
+    with pytest.raises(ValueError, match="without run_only"):
+        run_only.to_onnx()
     differences = qconv.compare_layers(network, int8, [x])
     assert differences and all(d.cosine > 0.9 for d in differences)
 

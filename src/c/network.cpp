@@ -87,7 +87,7 @@ void qconv_tensor_free(qconv_tensor* tensor) {
 qconv_network* qconv_network_load(const char* path) {
   return guarded(static_cast<qconv_network*>(nullptr), [&] {
     qconv::check(path != nullptr, "qconv_network_load: the path is null");
-    return new qconv_network{qconv::Network::load(path)};
+    return new qconv_network{qconv::Network::load(path, {.run_only = true})};
   });
 }
 

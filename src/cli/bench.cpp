@@ -91,7 +91,7 @@ Result time_problem(const NamedProblem& named, const RuntimeOptions& runtime) {
 }
 
 std::vector<Result> time_layers(const std::string& file, const Options& options) {
-  const Network network = load_network(file);
+  const Network network = load_network(file, {.run_only = true});
   const std::vector<Shape> sizes = bench_sizes(network, file, options.input_size);
   const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
   std::vector<Result> results;

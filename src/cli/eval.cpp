@@ -207,7 +207,7 @@ int run(const Options& options) {
   if (images && !ranks().root()) return kOk;  // one image is one rank's work
   std::vector<Network> networks;
   for (const std::string& file : options.networks) {
-    networks.push_back(load_network(file));
+    networks.push_back(load_network(file, {.run_only = true}));
     only_input(networks.back(), file);
   }
   std::vector<Score> scores = images ? compare_images(options, networks) : classify(options, networks);

@@ -21,11 +21,11 @@ std::string scale_text(const ValueInfo& output) {
 
 }  // namespace
 
-Network load_network(const std::filesystem::path& path) {
+Network load_network(const std::filesystem::path& path, const NetworkOptions& options) {
   require_file(path);
   check<FileError>(kind_of(path) == FileKind::onnx, "{}: expected a network, a name that ends in .onnx",
                    path.string());
-  return Network::load(path);
+  return Network::load(path, options);
 }
 
 const ValueInfo& only_input(const Network& network, const std::filesystem::path& path) {

@@ -16,7 +16,7 @@
 namespace qconv::cli {
 
 /// Throws FileError when the name does not end in .onnx or there is no such file.
-Network load_network(const std::filesystem::path& path);
+Network load_network(const std::filesystem::path& path, const NetworkOptions& options = {});
 
 /// The only input of a network; throws ValueError, naming `path`, when it has more.
 const ValueInfo& only_input(const Network& network, const std::filesystem::path& path);

@@ -168,7 +168,7 @@ int run(const Options& options) {
   if (!options.output.empty()) require_folder_for(options.output);
   Times times;
   std::optional<Network> loaded;
-  times.load = seconds_of([&] { loaded = load_network(options.network); });
+  times.load = seconds_of([&] { loaded = load_network(options.network, {.run_only = true}); });
   const Network& network = *loaded;
   const std::vector<Tensor> inputs = read_inputs(network, options);
   std::vector<Tensor> results;

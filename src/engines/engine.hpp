@@ -21,6 +21,8 @@ struct WeightView {
   const std::int8_t* values;
   std::span<const std::int32_t> zero_points;
   std::span<const WeightSums> sums;
+  std::shared_ptr<const void> owner = {};  ///< keeps `values` as they are; null where the caller does
+  bool from_memory = false;  ///< other weights will have pushed these out of the caches by the next run
 };
 
 /// What an engine keeps of the weights; immutable.
@@ -59,7 +61,8 @@ class Engine {
   /// Empty when the engine can run such a convolution, else the reason why not, as a clause ("groups must
   /// ...").
   virtual std::string declines(const ConvGeometry& geometry) const = 0;
-  /// The caller keeps `weights.values` as they are for as long as there is the result; the rest is copied.
+  /// An engine that reads `weights.values` later keeps their owner; where there is none, the caller keeps
+  /// them for as long as there is the result. The rest is copied.
   virtual std::shared_ptr<const PackedWeights> pack(const ConvGeometry& geometry,
                                                     const WeightView& weights) const = 0;
   /// `weights` come from pack() of this engine and are kept alive by the result.

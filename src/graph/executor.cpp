@@ -5,7 +5,10 @@
 #include <exception>
 
 #include "engines/floating/float_pool.hpp"
+#include "graph/layer_info.hpp"
 #include "ops/args.hpp"
+#include "ops/prepack.hpp"
+#include "support/cache_sizes.hpp"
 #include "support/check.hpp"
 #include "support/own_pool.hpp"
 #include "support/thread_pool.hpp"
@@ -30,8 +33,15 @@ bool sizes_fit(const std::optional<Shape>& declared, const Shape& given) {
   return true;
 }
 
-Executor::Executor(const Graph& graph, const NetworkOptions& options)
+Executor::Executor(Graph& graph, const NetworkOptions& options)
     : graph_(graph), options_(options), layers_(graph.nodes.size()) {
+  const Uses uses(graph);
+  std::int64_t weight_bytes = 0;
+  for (const Node& node : graph.nodes) {
+    weight_bytes += static_cast<std::int64_t>(count_weights(graph, node).bytes);
+  }
+  // Of as many weights, other programs leave none in the last cache until the next run.
+  const bool from_memory = weight_bytes > cache_sizes().last / 4;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Value& result = graph.value(node.output);
@@ -43,7 +53,12 @@ Executor::Executor(const Graph& graph, const NetworkOptions& options)
     const auto* conv = std::get_if<Conv>(&node.op);
     if (conv != nullptr && (conv->auto_pad != AutoPad::given || !conv->output_shape.empty())) continue;
     try {
-      layers_[i] = prepare_layer(graph, node, options.engine);
+      layers_[i] = prepare_layer(graph, node, options.engine,
+                                 {.from_memory = from_memory, .run_only = options.run_only});
+      Tensor& weight = graph.values[static_cast<std::size_t>(node.inputs[1])].constant;
+      if (options.run_only && layers_[i].packed != nullptr && uses.readers(node.inputs[1]).size() == 1) {
+        weight = ops::hollow(weight);
+      }
     } catch (const Error& e) {
       throw ValueError(fmt::format("layer '{}' ({}): {}", node.name, op_name(node.op), e.what()));
     }

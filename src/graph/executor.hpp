@@ -63,8 +63,9 @@ struct Plan {
 /// last few are kept. May be used from many threads at once.
 class Executor {
  public:
-  /// Keeps a reference to the graph. Throws what prepacking throws, naming the node.
-  Executor(const Graph& graph, const NetworkOptions& options);
+  /// Keeps a reference to the graph, out of which NetworkOptions::run_only takes weights as they are packed.
+  /// Throws what prepacking throws, naming the node.
+  Executor(Graph& graph, const NetworkOptions& options);
 
   /// `inputs` are float32 and as many as the graph's. Throws ValueError or TypeError when they do not fit.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options) const;

@@ -209,7 +209,8 @@ Layer prepare_table(const Graph& graph, const Node& node) {
   return layer;
 }
 
-Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine) {
+Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine,
+                    const ops::PackUse& use) {
   const Value& weight = graph.value(node.inputs[1]);
   const std::optional<Tensor> bias =
       node.input(2) == kNoValue ? std::nullopt : std::optional(graph.value(node.inputs[2]).elements());
@@ -219,7 +220,7 @@ Layer prepare_layer(const Graph& graph, const Node& node, const std::string& eng
     const ConvGeometry& g = conv->geometry;
     if (integers) {
       layer.packed = ops::prepack(node.name, weight.constant, bias, g, Padding(padding_of(g)),
-                                  {.padding_mode = g.padding_mode, .engine = engine});
+                                  {.padding_mode = g.padding_mode, .engine = engine}, use);
     } else {
       layer.convolution = std::make_shared<const FloatConvolution>(
           g, weight.elements(), bias, post_op(conv->range, node.input(3) != kNoValue), node.name);
@@ -227,7 +228,7 @@ Layer prepare_layer(const Graph& graph, const Node& node, const std::string& eng
   } else {
     const auto& linear = std::get<Linear>(node.op);
     if (integers) {
-      layer.packed = ops::prepack_linear(weight.constant, bias, {.engine = engine});
+      layer.packed = ops::prepack_linear(weight.constant, bias, {.engine = engine}, use);
     } else {
       layer.linear = std::make_shared<const FloatLinear>(weight.elements(), bias,
                                                          post_op(linear.range, false), node.name);

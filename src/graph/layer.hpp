@@ -9,6 +9,7 @@
 
 #include "graph/ir.hpp"
 #include "ops/byte_map.hpp"
+#include "ops/prepack.hpp"
 
 namespace qconv::graph {
 
@@ -26,8 +27,9 @@ struct Layer {
 /// Works out the table of a UnaryOp between integers.
 Layer prepare_table(const Graph& graph, const Node& node);
 /// Packs the weights of a Conv or Linear node. The padding of a Conv must be settled (AutoPad::given, no
-/// output shape). `engine` as in NetworkOptions.
-Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine);
+/// output shape). `engine` as in NetworkOptions; weights may serve as `use` says.
+Layer prepare_layer(const Graph& graph, const Node& node, const std::string& engine,
+                    const ops::PackUse& use = {});
 
 /// Runs the node: `inputs` are those of the node (null for absent ones), `result` has the sizes, dtype and
 /// parameters that the result must have, and its elements are not read. The result may lie in any memory and

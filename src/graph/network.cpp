@@ -77,7 +77,13 @@ void Network::save(const std::filesystem::path& path) const {
   const std::string bytes = to_onnx();
   save_bytes(std::as_bytes(std::span(bytes)), path);
 }
-std::string Network::to_onnx() const { return io::write_onnx(impl_->graph); }
+std::string Network::to_onnx() const {
+  check(!impl_->options.run_only,
+        "the network '{}' was loaded to be run only and has let its weights go; load it without run_only to "
+        "save it",
+        impl_->graph.name);
+  return io::write_onnx(impl_->graph);
+}
 
 const std::vector<ValueInfo>& Network::inputs() const noexcept { return impl_->inputs; }
 const std::vector<ValueInfo>& Network::outputs() const noexcept { return impl_->outputs; }

@@ -44,7 +44,8 @@ Tensor run_linear(std::string_view who, const Tensor& qx, const PackedParams& pa
 
 }  // namespace
 
-PackedParams prepack_linear(const Tensor& weight, const Bias& bias, const PrepackOptions& options) {
+PackedParams prepack_linear(const Tensor& weight, const Bias& bias, const PrepackOptions& options,
+                            const PackUse& use) {
   check(weight.defined(), "linear_prepack: the weight is undefined");
   check<TypeError>(weight.dtype() == qint8, "linear_prepack: expected a weight of dtype qint8, got {}",
                    to_string(weight.dtype()));
@@ -53,7 +54,7 @@ PackedParams prepack_linear(const Tensor& weight, const Bias& bias, const Prepac
         weight.sizes());
   ConvGeometry one_tap;
   one_tap.ndim = 1;
-  return prepack("linear_prepack", weight.unsqueeze(2), bias, one_tap, Padding(0), options);
+  return prepack("linear_prepack", weight.unsqueeze(2), bias, one_tap, Padding(0), options, use);
 }
 
 PackedParams linear_prepack(const Tensor& weight, const Bias& bias, const PrepackOptions& options) {

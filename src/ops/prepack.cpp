@@ -74,7 +74,7 @@ std::int64_t accumulator_bound(std::span<const engines::WeightSums> sums) {
 }  // namespace
 
 PackedParams prepack(std::string_view who, const Tensor& weight, const Bias& bias, ConvGeometry geometry,
-                     const Padding& padding, const PrepackOptions& options) {
+                     const Padding& padding, const PrepackOptions& options, const PackUse& use) {
   check_weight(who, weight, geometry.ndim);
   read_weight_sizes(who, weight, geometry);
   geometry.padding_mode = options.padding_mode;
@@ -99,8 +99,21 @@ PackedParams prepack(std::string_view who, const Tensor& weight, const Bias& bia
         "input channels",
         who, geometry.reduction(), impl->accumulator_bound);
   impl->engine = &engines::choose(geometry, options.engine);
-  impl->packed = impl->engine->pack(geometry, {values, zero_points, sums});
+  impl->packed = impl->engine->pack(geometry, {.values = values,
+                                               .zero_points = zero_points,
+                                               .sums = sums,
+                                               .owner = std::make_shared<const Tensor>(impl->weight),
+                                               .from_memory = use.from_memory});
+  if (use.run_only) impl->weight = hollow(impl->weight);
   return std::make_shared<const ConvPackedParams>(std::move(impl));
+}
+
+Tensor hollow(const Tensor& weight) {
+  static std::int32_t zero = 0;  // as wide as any element; never written to
+  Shape strides = weight.sizes();
+  for (std::int64_t& stride : strides) stride = 0;
+  const auto qparams = is_quantized(weight.dtype()) ? std::optional(weight.qparams()) : std::nullopt;
+  return Tensor::from_blob(&zero, weight.sizes(), strides, weight.dtype(), nullptr, qparams);
 }
 
 PackedParams prepack_copy(std::string_view who, const Tensor& weight, const Bias& bias,

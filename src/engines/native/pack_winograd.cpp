@@ -66,6 +66,8 @@ PackedWinograd::PackedWinograd(const ConvGeometry& geometry, const WeightView& w
       kernel_(kernel),
       general_(std::move(general)),
       values_(weights.values),
+      owner_(weights.owner),
+      from_memory_(weights.from_memory),
       zero_points_(weights.zero_points.begin(), weights.zero_points.end()),
       sums_(weights.sums.begin(), weights.sums.end()) {}
 

@@ -37,6 +37,8 @@ class PackedWinograd final : public PackedWeights {
   const winograd::Kernel& kernel_row() const noexcept { return kernel_; }
   /// The same weights for the kernels that run every problem.
   const std::shared_ptr<const PackedWeights>& general() const noexcept { return general_; }
+  /// See WeightView.
+  bool from_memory() const noexcept { return from_memory_; }
   /// Transforms the weights in the first call; any thread may make it.
   const WinogradWeights& transformed() const;
   /// The least and the greatest sum of an output channel over all inputs, whose zero point is `za` in bytes
@@ -50,7 +52,9 @@ class PackedWinograd final : public PackedWeights {
   ConvGeometry geometry_;
   const winograd::Kernel& kernel_;
   std::shared_ptr<const PackedWeights> general_;
-  const std::int8_t* values_;  // the caller's
+  const std::int8_t* values_;
+  std::shared_ptr<const void> owner_;  // of these
+  bool from_memory_;
   std::vector<std::int32_t> zero_points_;
   std::vector<WeightSums> sums_;
   mutable std::once_flag once_;

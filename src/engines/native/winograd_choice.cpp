@@ -41,11 +41,19 @@ constexpr double kDirectRowCycles = 500;
 constexpr double kDirectOutputCycles = 15;
 constexpr double kDirectVectorCycles = 1;
 
-// How fast transformed weights come from where they stay between two blocks of tiles, in bytes per cycle.
-double weight_rate(std::int64_t bytes) {
+// Bytes per cycle from memory, or from a cache that is shared with too many to keep much.
+constexpr double kMemoryRate = 5;
+// Less than this of the direct time is worth weights of eight times the size.
+constexpr double kWorthMemory = 0.9;
+
+// Cycles for transformed weights to come `times` from where they stay between two blocks of tiles, the first
+// time perhaps from memory.
+double weight_cycles(std::int64_t bytes, std::int64_t times, bool from_memory) {
   const CacheSizes& caches = cache_sizes();
-  if (bytes <= caches.second / 2) return 40;
-  return bytes <= caches.last / 2 ? 20 : 5;
+  const double rate = bytes <= caches.second / 2 ? 40 : bytes <= caches.last / 4 ? 20 : kMemoryRate;
+  const double once = static_cast<double>(bytes) / rate;
+  const double first = from_memory ? static_cast<double>(bytes) / kMemoryRate : once;
+  return first + static_cast<double>(times - 1) * once;
 }
 
 }  // namespace
@@ -75,7 +83,7 @@ bool winograd_is_faster(const PackedWinograd& weights, const ConvProblem& proble
   const double products =
       std::max(static_cast<double>(tiles * static_cast<std::int64_t>(winograd::kPoints) * pairs * vectors) *
                    cycles.winograd,
-               static_cast<double>(blocks * weight_bytes) / weight_rate(weight_bytes));
+               weight_cycles(weight_bytes, blocks, weights.from_memory()));
   const double transforms =
       static_cast<double>(tiles) *
       (kTileCycles + kInputCycles * static_cast<double>(g.kernel[0] * ceil_div(g.in_channels, 2 * lanes)) +
@@ -85,7 +93,7 @@ bool winograd_is_faster(const PackedWinograd& weights, const ConvProblem& proble
   const double output = kDirectOutputCycles + static_cast<double>(vectors) * (kDirectVectorCycles + steps);
   const double direct =
       static_cast<double>(problem.batch * out[1]) * (kDirectRowCycles + static_cast<double>(out[2]) * output);
-  return kRunCycles + products + transforms < direct;
+  return kRunCycles + products + transforms < kWorthMemory * direct;
 }
 
 }  // namespace qconv::engines
