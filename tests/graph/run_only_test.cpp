@@ -1,6 +1,7 @@
 // Networks that let their weights go once they are packed.
 #include <gmock/gmock.h>
 
+#include <qconv/error.hpp>
 #include <qconv/quantize_network.hpp>
 
 #include "graph/ir.hpp"
@@ -55,7 +56,7 @@ TEST(RunOnly, CannotBeSaved) {
   const std::string bytes = quantized_bytes();
   EXPECT_NO_THROW(load(bytes, false).to_onnx());
   EXPECT_THAT([&] { load(bytes, true).to_onnx(); },
-              testing::ThrowsMessage<Error>(testing::HasSubstr("load it without run_only to save it")));
+              testing::ThrowsMessage<ValueError>(testing::HasSubstr("load it without run_only to save it")));
 }
 
 }  // namespace
