@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace qconv::engines {
 namespace {
@@ -35,6 +36,36 @@ void add(WeightSums& sums, const std::int8_t* weights, std::int64_t count, std::
   }
 }
 
+// The same without a zero point: bytes are kept apart by their signs and added up in pairs.
+void add(WeightSums& sums, const std::int8_t* weights, std::int64_t count) noexcept {
+  using Bytes [[gnu::vector_size(16)]] = std::int8_t;
+  using Words [[gnu::vector_size(16)]] = std::uint16_t;
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(Bytes));
+  constexpr std::int64_t kPairSteps = 255;  // pairs of 128 fit in a word
+  const auto pairs = [](Bytes magnitudes) {
+    const auto words = reinterpret_cast<Words>(magnitudes);
+    return (words & 0xff) + (words >> 8);
+  };
+  while (count >= kBytes) {
+    Words positive{};
+    Words negative{};
+    const std::int64_t steps = std::min(kPairSteps, count / kBytes);
+    for (std::int64_t s = 0; s < steps; ++s, weights += kBytes) {
+      Bytes w;
+      std::memcpy(&w, weights, sizeof(w));
+      const Bytes minus = w & (w < 0);
+      positive += pairs(w - minus);
+      negative += pairs(-minus);
+    }
+    count -= steps * kBytes;
+    for (std::size_t i = 0; i < sizeof(Words) / 2; ++i) {
+      sums.positive += positive[i];
+      sums.negative += negative[i];
+    }
+  }
+  add(sums, weights, count, 0);
+}
+
 }  // namespace
 
 std::vector<WeightSums> weight_sums(const ConvGeometry& g, const std::int8_t* weights,
@@ -48,7 +79,7 @@ std::vector<WeightSums> weight_sums(const ConvGeometry& g, const std::int8_t* we
     for (std::int64_t j = 0; j < runs; ++j) {
       const auto oc =
           static_cast<std::size_t>(g.transposed ? i / g.in_channels_per_group() * sizes[1] + j : i);
-      add(sums[oc], weights, run, zero_points[oc]);
+      zero_points[oc] == 0 ? add(sums[oc], weights, run) : add(sums[oc], weights, run, zero_points[oc]);
       weights += run;
     }
   }
