@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from layers import Layer
 from results import Comparison, Row, by_family, compare, geometric_mean, peer_labels
+from roofline import floor_us
 
 WORST = 10
 SLOWER = 0.95  # a ratio under this is more than noise
@@ -143,6 +144,32 @@ def wide_sentence(comparisons: Iterable[Comparison]) -> str:
     )
 
 
+def floors_table(comparisons: Sequence[Comparison], peak: dict[str, float]) -> str:
+    """What the instructions allow: how near to it qconv is, and which ratio would be the highest."""
+    header = ["layer", "family", "floor us", "qconv us", "of the floor", "fastest peer", "ratio", "ratio at the floor"]
+    rows = []
+    for c in comparisons:
+        floor = floor_us(c.layer, peak["gops"], peak["l2_gbs"])
+        ours = [number(floor), number(c.ours.min_us), percent(floor / c.ours.min_us)]
+        rows.append([c.layer.name, c.layer.family, *ours, number(c.best.min_us), times(c.ratio)])
+        rows[-1].append(times(c.best.min_us / floor))
+    return table(header, rows, text_columns=2)
+
+
+def family_floors_table(comparisons: Sequence[Comparison], peak: dict[str, float]) -> str:
+    header = ["family", "layers", "of the floor", "ratio", "ratio at the floor"]
+    rows = []
+    for name, members in [*by_family(comparisons).items(), ("all", comparisons)]:
+        floors = [floor_us(c.layer, peak["gops"], peak["l2_gbs"]) for c in members]
+        pairs = list(zip(members, floors, strict=True))
+        row = [name, str(len(members))]
+        row.append(percent(geometric_mean(floor / c.ours.min_us for c, floor in pairs)))
+        row.append(times(geometric_mean(c.ratio for c in members)))
+        row.append(times(geometric_mean(c.best.min_us / floor for c, floor in pairs)))
+        rows.append([f"**{cell}**" for cell in row] if name == "all" else row)
+    return table(header, rows)
+
+
 def gaps_text(rows: Iterable[Row]) -> str:
     """Which peers do not run which layers."""
     gaps: dict[tuple[str, str], list[str]] = {}
@@ -178,6 +205,10 @@ def section(
     for threads, some in comparisons.items():
         worst = sorted(some, key=lambda c: c.ratio)[:WORST]
         parts += [f"**Lowest ratios, {threads_text(threads)}**", layers_table(worst)]
+    if 1 in comparisons and all(c.ours.isa == "avx512vnni" for c in comparisons[1]):
+        floors = comparisons[1], peaks[1]
+        parts += ["**What the instructions allow, 1 thread** (bench/roofline.py)", family_floors_table(*floors)]
+        parts += ["<details>", "<summary>Every layer</summary>", floors_table(*floors), "</details>"]
     for threads, some in comparisons.items():
         summary = f"<summary>Every layer, {threads_text(threads)}</summary>"
         parts += ["<details>", summary, layers_table(some), "</details>"]

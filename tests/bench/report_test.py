@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tests of bench/: layers, ratios, tables, the document's markers and the line protocol. Nothing is timed."""
 
+import dataclasses
 import itertools
 import math
 import sys
@@ -14,6 +15,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import contenders  # noqa: E402  (the folder is known only now)
 import report  # noqa: E402
 import results  # noqa: E402
+import roofline  # noqa: E402
 from layers import COLUMNS, Layer, parse_line, read_layers  # noqa: E402
 
 WIDE = "a.64_64_3x3,conv,2,1,64,64,8x8,3x3,1x1,1x1,1x1,1,0x0"
@@ -28,6 +30,49 @@ MACHINE = {"processor": "a processor", "date": "2026-01-02"}
 
 def row(contender: str, name: str, us: float, threads: int = 1, reason: str = "", version: str = "1.0") -> results.Row:
     return results.Row(contender, version, "avx2", threads, name, "kernel", 2.0 * us, 1.0 * us, 50.0, 0.5, reason)
+
+
+class Roofline(unittest.TestCase):
+    # At 256 operations a cycle these are a cycle for each nanosecond; nothing waits for the caches.
+    PEAK = 256.0
+    FAST_CACHE = 1e9
+
+    def cycles_of_a_vector(self, line: str) -> float:
+        layer = parse_line(line)
+        return 1e3 * roofline.floor_us(layer, self.PEAK, self.FAST_CACHE) / roofline.vectors(layer)
+
+    def test_products_and_scaling_share_two_units(self) -> None:
+        # 256 channels are 64 dot products.
+        self.assertAlmostEqual(self.cycles_of_a_vector("x,conv,1,1,256,64,99,1,1,0,1,1,0"), (64 + 2) / 2)
+        # With one of them, all four units are busy.
+        self.assertAlmostEqual(self.cycles_of_a_vector("x,conv,1,1,4,64,99,1,1,0,1,1,0"), (1 + 2 + 3.25) / 4)
+
+    def test_winograd_counts_where_it_is_less(self) -> None:
+        same = "x,conv,2,1,64,64,34x34,3x3,{0},0x0,1x1,1,0x0"
+        self.assertAlmostEqual(self.cycles_of_a_vector(same.format("1x1")), (36 / 16 * 32 + 2) / 2)
+        self.assertAlmostEqual(self.cycles_of_a_vector(same.format("2x2")), (9 * 16 + 2) / 2)
+
+    def test_depthwise_shares_columns_between_rows(self) -> None:
+        # Three dot products, and eight shuffles for four vectors of two rows.
+        stride_1 = "x,conv,2,1,64,64,34x34,3x3,1x1,0x0,1x1,64,0x0"
+        self.assertAlmostEqual(self.cycles_of_a_vector(stride_1), (3 + 2) / 2)
+        stride_2 = "x,conv,2,1,64,64,35x35,3x3,2x2,0x0,1x1,64,0x0"
+        self.assertAlmostEqual(self.cycles_of_a_vector(stride_2), (3 + 4 + 2 + 3.25) / 4)
+
+    def test_narrow_groups_shuffle_for_every_product(self) -> None:
+        grouped = "x,conv,1,1,64,64,99,1,1,0,1,16,0"
+        self.assertAlmostEqual(self.cycles_of_a_vector(grouped), (1 + 1 + 2 + 3.25) / 4)
+
+    def test_large_layers_wait_for_the_cache(self) -> None:
+        layer = parse_line("x,conv,1,1,4,64,9999,1,1,0,1,1,0")
+        self.assertAlmostEqual(roofline.floor_us(layer, 1e9, 10.0), layer.bytes / 1e4)
+
+    def test_tables_are_of_kernels_for_avx512_alone(self) -> None:
+        layers = [parse_line(WIDE)]
+        rows = [row("qconv", layers[0].name, 10.0), row("peer", layers[0].name, 12.0)]
+        self.assertNotIn("What the instructions allow", report.section(layers, rows, MACHINE, PEAKS))
+        rows = [dataclasses.replace(some, isa="avx512vnni") for some in rows]
+        self.assertIn("What the instructions allow", report.section(layers, rows, MACHINE, PEAKS))
 
 
 class Layers(unittest.TestCase):
