@@ -78,13 +78,22 @@ struct Avx2 {
   static constexpr bool kStoresRows = false;
   static constexpr bool kRoundsAll = true;  // whatever fits int32, not only what fits a byte
 
+  // Whole blocks, which nearly all are, in one load.
+  template <int N>
+  static __m256i load_block_bytes(const std::uint8_t* p, std::size_t count) noexcept {
+    if (N == 4 || count < N * kLanes) return load_bytes(p, count);
+    const auto* block = reinterpret_cast<const __m128i*>(p);
+    return _mm256_castsi128_si256(N == 2 ? _mm_loadu_si128(block) : _mm_loadl_epi64(block));
+  }
+
   // Bytes of a block of N vectors whose channels are in lane order (kernels/lane_order.hpp): loaded, each in
   // a lane of its own, and stored.
   template <int N>
   static void load_block(const std::uint8_t* p, std::size_t count, std::uint8_t flip,
                          __m256i (&to)[N]) noexcept {
     static_assert(N == 1 || N == 2 || N == 4);
-    const __m256i bytes = _mm256_xor_si256(load_bytes(p, count), _mm256_set1_epi8(static_cast<char>(flip)));
+    const __m256i bytes =
+        _mm256_xor_si256(load_block_bytes<N>(p, count), _mm256_set1_epi8(static_cast<char>(flip)));
     if constexpr (N == 1) {
       to[0] = _mm256_cvtepu8_epi32(_mm256_castsi256_si128(bytes));
     } else {
@@ -132,31 +141,11 @@ struct Avx2 {
     if constexpr (N == 1) _mm_storeu_si64(p, _mm256_castsi256_si128(bytes));
   }
 
-  // Depthwise: four pixels of up to 32 channels, byte by byte into dwords. Unpacking works within 128-bit
-  // lanes, so the channels come out in the order that packing undoes.
   static __m256i load_bytes(const std::uint8_t* p, std::size_t count) noexcept {
     if (count >= 32) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     alignas(32) std::uint8_t bytes[32] = {};
     std::memcpy(bytes, p, count);
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
-  }
-  static void interleave(const std::uint8_t* p0, const std::uint8_t* p1, const std::uint8_t* p2,
-                         const std::uint8_t* p3, std::size_t count, std::uint8_t flip,
-                         std::uint8_t* to) noexcept {
-    const __m256i f = _mm256_set1_epi8(static_cast<char>(flip));
-    const __m256i a0 = _mm256_xor_si256(load_bytes(p0, count), f);
-    const __m256i a1 = _mm256_xor_si256(load_bytes(p1, count), f);
-    const __m256i a2 = _mm256_xor_si256(load_bytes(p2, count), f);
-    const __m256i a3 = _mm256_xor_si256(load_bytes(p3, count), f);
-    const __m256i lo01 = _mm256_unpacklo_epi8(a0, a1);
-    const __m256i hi01 = _mm256_unpackhi_epi8(a0, a1);
-    const __m256i lo23 = _mm256_unpacklo_epi8(a2, a3);
-    const __m256i hi23 = _mm256_unpackhi_epi8(a2, a3);
-    auto* vectors = reinterpret_cast<__m256i*>(to);
-    _mm256_storeu_si256(vectors, _mm256_unpacklo_epi16(lo01, lo23));
-    _mm256_storeu_si256(vectors + 1, _mm256_unpackhi_epi16(lo01, lo23));
-    _mm256_storeu_si256(vectors + 2, _mm256_unpacklo_epi16(hi01, hi23));
-    _mm256_storeu_si256(vectors + 3, _mm256_unpackhi_epi16(hi01, hi23));
   }
 
   // Depthwise columns, see kernels/depthwise/depthwise.hpp. They are kept as words, for vpmaddwd: one stream

@@ -81,19 +81,6 @@ struct Scalar {
     }
   }
 
-  // Depthwise: four pixels of up to 4 channels, byte by byte into words.
-  static void interleave(const std::uint8_t* p0, const std::uint8_t* p1, const std::uint8_t* p2,
-                         const std::uint8_t* p3, std::size_t count, std::uint8_t flip,
-                         std::uint8_t* to) noexcept {
-    for (std::size_t c = 0; c < 4; ++c) {
-      const bool inside = c < count;
-      to[4 * c] = inside ? p0[c] ^ flip : 0;
-      to[4 * c + 1] = inside ? p1[c] ^ flip : 0;
-      to[4 * c + 2] = inside ? p2[c] ^ flip : 0;
-      to[4 * c + 3] = inside ? p3[c] ^ flip : 0;
-    }
-  }
-
   // Depthwise columns, see kernels/depthwise/depthwise.hpp: a block is four channels of one pixel.
   struct Pixels {
     std::uint8_t values[4];
