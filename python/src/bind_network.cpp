@@ -94,8 +94,7 @@ void bind_network(nb::module_& m) {
           arg("path"), nb::kw_only(), arg("engine") = "", arg("max_memory_bytes") = std::size_t{16} << 30,
           arg("run_only") = false, release_gil(),
           "Reads an ONNX file. With run_only, weights are let go once they are packed: less memory, no "
-          "save(). "
-          "FileError, one line that names the file and the node.")
+          "save(). FileError, one line that names the file and the node.")
       .def_static(
           "from_onnx",
           [](const nb::bytes& bytes, const std::string& name) {

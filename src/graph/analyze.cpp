@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "graph/comparison.hpp"
+#include "graph/kept_weights.hpp"
 #include "graph/layer_times.hpp"
 #include "support/check.hpp"
 
@@ -169,6 +170,8 @@ NetworkReport analyze(const Network& reference, const Network& other, const Batc
         "analyze: expected two networks of the same inputs and outputs, got {} and {} inputs, {} and {} "
         "outputs",
         reference.inputs().size(), other.inputs().size(), reference.outputs().size(), other.outputs().size());
+  graph::check_keeps_weights("analyze", reference);
+  graph::check_keeps_weights("analyze", other);
   NetworkReport report;
   Comparison comparison(reference, other, true);
   Outputs outputs(reference);

@@ -56,7 +56,7 @@ Executor::Executor(Graph& graph, const NetworkOptions& options)
       layers_[i] = prepare_layer(graph, node, options.engine,
                                  {.from_memory = from_memory, .run_only = options.run_only});
       Tensor& weight = graph.values[static_cast<std::size_t>(node.inputs[1])].constant;
-      if (options.run_only && layers_[i].packed != nullptr && uses.readers(node.inputs[1]).size() == 1) {
+      if (options.run_only && layers_[i].packed != nullptr && uses.only_reader(node.inputs[1]) >= 0) {
         weight = ops::hollow(weight);
       }
     } catch (const Error& e) {

@@ -5,6 +5,7 @@
 #include <qconv/network.hpp>
 
 #include "graph/executor.hpp"
+#include "graph/kept_weights.hpp"
 #include "graph/layer_info.hpp"
 #include "graph/passes/passes.hpp"
 #include "io/atomic_file.hpp"
@@ -78,10 +79,7 @@ void Network::save(const std::filesystem::path& path) const {
   save_bytes(std::as_bytes(std::span(bytes)), path);
 }
 std::string Network::to_onnx() const {
-  check(!impl_->options.run_only,
-        "the network '{}' was loaded to be run only and has let its weights go; load it without run_only to "
-        "save it",
-        impl_->graph.name);
+  graph::check_keeps_weights("save", *this);
   return io::write_onnx(impl_->graph);
 }
 

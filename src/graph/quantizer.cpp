@@ -9,6 +9,7 @@
 #include <qconv/quantize.hpp>
 #include <qconv/quantize_weight.hpp>
 
+#include "graph/kept_weights.hpp"
 #include "graph/repair/adaptive_rounding.hpp"
 #include "graph/repair/bias_correction.hpp"
 #include "graph/repair/equalize.hpp"
@@ -55,6 +56,7 @@ double accumulator_bound(const Tensor& quantized, const WeightLayout& layout) {
 }  // namespace
 
 Network equalized(const Network& network, const QuantizeOptions& options) {
+  check_keeps_weights("quantize", network);
   if (!options.equalize) return network;
   Graph graph = network.graph();
   const Equalization done = equalize(graph, options.equalize_clips);

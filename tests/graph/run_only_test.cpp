@@ -3,6 +3,7 @@
 
 #include <qconv/error.hpp>
 #include <qconv/quantize_network.hpp>
+#include <qconv/report.hpp>
 
 #include "graph/ir.hpp"
 #include "graph/random_network.hpp"
@@ -52,11 +53,24 @@ TEST(RunOnly, LetsTheWeightsGo) {
   EXPECT_EQ(hollow_weights(load(bytes, true)), 4U);
 }
 
-TEST(RunOnly, CannotBeSaved) {
+TEST(RunOnly, WhatReadsWeightsSaysThatTheyAreGone) {
   const std::string bytes = quantized_bytes();
-  EXPECT_NO_THROW(load(bytes, false).to_onnx());
-  EXPECT_THAT([&] { load(bytes, true).to_onnx(); },
-              testing::ThrowsMessage<ValueError>(testing::HasSubstr("load it without run_only to save it")));
+  const Network whole = load(bytes, false);
+  const Network run_only = load(bytes, true);
+  const std::vector<Tensor> batch{random_tensor({1, 3, 16, 16}, 4)};
+  const auto data = [&batch, given = false]() mutable {
+    given = !given;
+    return given ? std::optional(batch) : std::nullopt;
+  };
+  const auto says = [](const char* who) {
+    return testing::ThrowsMessage<ValueError>(
+        testing::AllOf(testing::StartsWith(who), testing::HasSubstr("load it without run_only")));
+  };
+  EXPECT_NO_THROW(whole.to_onnx());
+  EXPECT_THAT([&] { run_only.to_onnx(); }, says("save: "));
+  EXPECT_THAT([&] { quantize(run_only, batch); }, says("quantize: "));
+  EXPECT_THAT([&] { analyze(run_only, whole, data); }, says("analyze: "));
+  EXPECT_THAT([&] { analyze(whole, run_only, data); }, says("analyze: "));
 }
 
 }  // namespace
