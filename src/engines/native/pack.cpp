@@ -103,7 +103,6 @@ void cut_blocks(PackedIgemm& packed, std::span<const igemm::Kernel> kernels) {
       packed.blocks.push_back({g, g * columns + at, here, kernel, packed.lanes});
       packed.lanes += kernel->columns;
       packed.tile_rows = std::min(packed.tile_rows, static_cast<std::int64_t>(kernel->rows));
-      if (const char* e = getenv("XT")) packed.tile_rows = std::min<std::int64_t>(packed.tile_rows, atoi(e));
       at += here;
     }
   }
