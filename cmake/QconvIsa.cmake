@@ -1,7 +1,7 @@
 # The one table of instruction sets: which exist for the target processor and the flags each is compiled with.
 # Negative flags keep a lower tier from drifting up when the whole build uses -march=native.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(QCONV_ISAS scalar avx2 avx512vnni)
+  set(QCONV_ISAS scalar avx2 avx512vnni amx)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(QCONV_ISAS scalar neondot)
 else()
@@ -20,6 +20,7 @@ set(QCONV_ISA_FLAGS_avx512vnni -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mav
     $<$<CXX_COMPILER_ID:GNU>:-mtune=skylake-avx512>
     # GCC 12 warns of its own intrinsics (bug 105593).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+set(QCONV_ISA_FLAGS_amx ${QCONV_ISA_FLAGS_avx512vnni} -mamx-tile -mamx-int8)
 # A kernel that processors of one instruction set can run if they have more than it promises: it is no tier of its own,
 # its family asks the processor.
 set(QCONV_ISA_VARIANTS "")

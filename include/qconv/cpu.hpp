@@ -8,10 +8,10 @@
 
 namespace qconv {
 
-/// Instruction sets that kernels are written for.
-enum class Isa { scalar, avx2, avx512vnni, neondot };
+/// Instruction sets that kernels are written for. `amx` is avx512vnni with tile registers, which multiply matrices.
+enum class Isa { scalar, avx2, avx512vnni, amx, neondot };
 
-/// "scalar", "avx2", "avx512vnni", "neondot".
+/// "scalar", "avx2", "avx512vnni", "amx", "neondot".
 QCONV_API std::string_view to_string(Isa isa) noexcept;
 QCONV_API std::optional<Isa> parse_isa(std::string_view name) noexcept;
 

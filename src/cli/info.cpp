@@ -29,7 +29,7 @@ struct Options {
 Json instruction_sets() {
   Json sets = Json::array();
   const std::vector<Isa> built = list_isas();
-  for (const Isa isa : {Isa::avx512vnni, Isa::avx2, Isa::neondot, Isa::scalar}) {
+  for (const Isa isa : {Isa::amx, Isa::avx512vnni, Isa::avx2, Isa::neondot, Isa::scalar}) {
     const bool is_built = std::find(built.begin(), built.end(), isa) != built.end();
     sets.push_back({{"name", to_string(isa)},
                     {"built", is_built},

@@ -7,6 +7,7 @@
 
 #include <qconv/cpu.hpp>
 
+#include "support/amx_permission.hpp"
 #include "support/check.hpp"
 #include "support/environment.hpp"
 
@@ -28,15 +29,18 @@ constexpr bool is_built(std::string_view name) {
   return at != std::string_view::npos && all[at - 1] == ' ' && all[at + name.size()] == ' ';
 }
 
+bool has_avx512vnni() {
+  return cpuinfo_has_x86_avx512f() && cpuinfo_has_x86_avx512bw() && cpuinfo_has_x86_avx512dq() &&
+         cpuinfo_has_x86_avx512vl() && cpuinfo_has_x86_avx512vnni();
+}
+
 // Best last, as the enumeration has them.
-constexpr std::array<IsaInfo, 4> kTable{{
+constexpr std::array<IsaInfo, 5> kTable{{
     {Isa::scalar, "scalar", true, [] { return true; }},
     {Isa::avx2, "avx2", is_built("avx2"), [] { return cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3(); }},
     {Isa::avx512vnni, "avx512vnni", is_built("avx512vnni"),
-     [] {
-       return cpuinfo_has_x86_avx512f() && cpuinfo_has_x86_avx512bw() && cpuinfo_has_x86_avx512dq() &&
-              cpuinfo_has_x86_avx512vl() && cpuinfo_has_x86_avx512vnni();
-     }},
+     has_avx512vnni},
+    {Isa::amx, "amx", is_built("amx"), [] { return has_avx512vnni() && may_use_amx(); }},
     {Isa::neondot, "neondot", is_built("neondot"), [] { return cpuinfo_has_arm_neon_dot(); }},
 }};
 
@@ -82,6 +86,8 @@ bool supported(Isa isa) noexcept {
   const IsaInfo& row = kTable[static_cast<std::size_t>(isa)];
   return row.built && (isa == Isa::scalar || (initialized && row.supported()));
 }
+
+Isa vector_isa(Isa isa) noexcept { return isa == Isa::amx ? Isa::avx512vnni : isa; }
 
 bool permutes_bytes() noexcept { return supported(Isa::avx512vnni) && cpuinfo_has_x86_avx512vbmi(); }
 

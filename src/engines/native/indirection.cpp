@@ -99,7 +99,7 @@ std::int64_t Indirection::output_line(std::int64_t plane, std::int64_t line) con
          output_rows_[1][static_cast<std::size_t>(line)] + output_begin_;
 }
 
-bool Indirection::fill_tap(const Source& source, const std::vector<Segment>& segments, std::int64_t row_tap,
+bool Indirection::fill_tap(const Source& source, std::span<const Segment> segments, std::int64_t row_tap,
                            std::int64_t width_tap, const std::uint8_t** pixels) const {
   bool any = false;
   for (const Segment& s : segments) {
@@ -107,7 +107,7 @@ bool Indirection::fill_tap(const Source& source, const std::vector<Segment>& seg
     const std::int64_t x = source.first_x + s.x;
     if (line == nullptr) {
       pixels = std::fill_n(pixels, s.count, source.zeros);
-    } else if (x >= inside_begin_ && x + s.count <= inside_end_) {
+    } else if (inside(source, s)) {
       const std::uint8_t* p = line + width_offsets_[static_cast<std::size_t>(width_tap)] + x * input_step_;
       for (std::int64_t i = 0; i < s.count; ++i) *pixels++ = p + i * input_step_;
       any = true;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engines/native/sub_convolution.hpp"
@@ -56,6 +57,24 @@ class Indirection {
   std::size_t fill(const Source& source, const std::vector<Segment>& segments, std::size_t rows, bool skip,
                    const std::uint8_t** pixels, std::uint32_t* tap_indices) const;
 
+  /// The same of a single tap. Returns whether any output reads it outside of zero padding.
+  bool fill_tap(const Source& source, std::span<const Segment> segments, std::int64_t row_tap,
+                std::int64_t width_tap, const std::uint8_t** pixels) const;
+
+  /// Where the first of neighbouring outputs that read no padding along the width reads a tap; null in zero
+  /// padding.
+  const std::uint8_t* first_pixel(const Source& source, const Segment& s, std::int64_t row_tap,
+                                  std::int64_t width_tap) const noexcept {
+    const std::uint8_t* line = source.lines[s.line * row_taps() + row_tap];
+    return line == nullptr ? nullptr
+                           : line + width_offsets_[static_cast<std::size_t>(width_tap)] +
+                                 (source.first_x + s.x) * input_step_;
+  }
+  std::int64_t width_taps() const noexcept { return taps_[2]; }
+  bool inside(const Source& source, const Segment& s) const noexcept {
+    return source.first_x + s.x >= inside_begin_ && source.first_x + s.x + s.count <= inside_end_;
+  }
+
   /// The outputs of a line, from begin to before end, that read no padding along the width: there, pointers
   /// are those of others, shifted.
   std::int64_t inside_begin() const noexcept { return inside_begin_; }
@@ -66,9 +85,6 @@ class Indirection {
   std::int64_t output_offset(std::int64_t x) const noexcept { return x * output_step_; }
 
  private:
-  bool fill_tap(const Source& source, const std::vector<Segment>& segments, std::int64_t row_tap,
-                std::int64_t width_tap, const std::uint8_t** pixels) const;
-
   std::int64_t planes_ = 1;
   std::int64_t lines_ = 1;
   std::int64_t width_ = 1;

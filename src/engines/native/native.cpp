@@ -16,7 +16,7 @@ namespace {
 class NativeEngine final : public Engine {
  public:
   NativeEngine(Isa isa, WinogradUse use)
-      : igemm_{igemm::select(isa, false), igemm::select(isa, true)},
+      : igemm_{igemm::select(isa, false), igemm::select(isa, true), igemm::select_tiles(isa)},
         depthwise_(depthwise::select(isa)),
         winograd_(use == WinogradUse::never ? nullptr : winograd::select(isa)),
         winograd_use_(use) {}

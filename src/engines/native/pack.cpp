@@ -32,12 +32,30 @@ bool suits_grouped(const ConvGeometry& g, const IgemmKernels& kernels, bool zero
          16 % channels == 0;
 }
 
+// Whether a row of the kernel reads contiguous pixels.
+bool has_whole_rows(const ConvGeometry& g) {
+  return !g.transposed && g.groups == 1 && g.dilation[2] == 1 && g.kernel[2] > 1;
+}
+
 // Whether to take kernel rows whole: when that saves steps, and the input is narrow enough to be copied with
 // its padding without being noticed.
 bool suits_whole_rows(const ConvGeometry& g) {
   constexpr std::int64_t kNarrow = 32;
-  return !g.transposed && g.groups == 1 && g.dilation[2] == 1 && g.kernel[2] > 1 &&
-         g.in_channels % kStep != 0 && g.in_channels <= kNarrow;
+  return has_whole_rows(g) && g.in_channels % kStep != 0 && g.in_channels <= kNarrow;
+}
+
+// The same of tile registers, whose steps are long: when that saves a quarter of them.
+bool saves_tiles(const ConvGeometry& g) {
+  constexpr auto kBytes = static_cast<std::int64_t>(igemm::kRunBytes);
+  return has_whole_rows(g) &&
+         4 * ceil_div(g.kernel[2] * g.in_channels, kBytes) <= 3 * g.kernel[2] * ceil_div(g.in_channels, kBytes);
+}
+
+// Whether tile registers, whatever of them stays empty, are faster than vectors.
+bool suits_tiles(const ConvGeometry& g, const IgemmKernels& kernels) {
+  constexpr std::int64_t kLeastBytes = 16;
+  if (kernels.tiles.empty()) return false;
+  return g.in_channels_per_group() * (saves_tiles(g) ? g.kernel[2] : 1) >= kLeastBytes;
 }
 
 // The weights as the caller has them: [out][in of a group][taps], transposed [in][out of a group][taps].
@@ -136,8 +154,9 @@ void fill_spread(PackedIgemm& packed) {
 }
 
 // Channel `c` of `channels` is in the step and at the place of the result, of steps of `size` channels.
-std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels, std::int64_t size) {
-  const std::int64_t tail = channels % size;
+// Kernels that read whole steps beyond the last channel have zero weights there.
+std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels, std::int64_t size, bool beyond) {
+  const std::int64_t tail = beyond ? 0 : channels % size;
   // The last step takes the last channels, and has weights for those that no step before it had.
   if (channels > size && c >= channels - tail) return {channels / size, size - channels + c};
   return {c / size, c % size};
@@ -154,7 +173,7 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
   const std::int64_t tap_bytes = static_cast<std::int64_t>(packed.steps) * step_bytes;
   std::vector<Move> moves;  // of one tap
   for (std::int64_t c = 0; c < width * channels; ++c) {
-    const auto [step, place] = step_of(c, width * channels, kStep / packed.channel_bytes);
+    const auto [step, place] = step_of(c, width * channels, kStep / packed.channel_bytes, packed.unit != nullptr);
     moves.push_back(
         {c % in * source.in_stride() + c / channels, step * step_bytes + place * packed.channel_bytes});
   }
@@ -206,14 +225,21 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
     packed->in_channels_per_group = static_cast<std::int64_t>(kernels.grouped.front().columns);
     packed->tap_channels = packed->in_channels_per_group;
   } else {
-    packed->groups = geometry.groups / merged_groups(geometry, kernels.igemm.front(), zero_points);
+    const bool tiles = suits_tiles(geometry, kernels);
+    const std::span<const igemm::Kernel> chosen = tiles ? kernels.tiles : kernels.igemm;
+    const igemm::Kernel& widest = chosen.front();
+    packed->unit = widest.unit;
+    packed->groups = geometry.groups / merged_groups(geometry, widest, zero_points);
     packed->in_channels_per_group = geometry.in_channels / packed->groups;
-    packed->whole_rows = suits_whole_rows(geometry);
+    packed->whole_rows = tiles ? saves_tiles(geometry) : suits_whole_rows(geometry);
     packed->tap_channels = packed->in_channels_per_group * (packed->whole_rows ? geometry.kernel[2] : 1);
-    packed->channel_bytes = static_cast<std::int64_t>(kernels.igemm.front().channel_bytes());
-    packed->padded_lines = packed->whole_rows || packed->tap_channels < kStep || packed->channel_bytes > 1;
-    packed->steps = static_cast<std::size_t>(ceil_div(packed->tap_channels * packed->channel_bytes, kStep));
-    cut_blocks(*packed, kernels.igemm);
+    packed->channel_bytes = static_cast<std::int64_t>(widest.channel_bytes());
+    packed->padded_lines =
+        packed->whole_rows || (!tiles && packed->tap_channels < kStep) || packed->channel_bytes > 1;
+    const auto step = static_cast<std::int64_t>(widest.step);
+    packed->steps = static_cast<std::size_t>(ceil_div(packed->tap_channels, step) * step *
+                                             packed->channel_bytes / kStep);
+    cut_blocks(*packed, chosen);
   }
 
   std::size_t total = 0;

@@ -51,7 +51,8 @@ struct PackedIgemm final : PackedWeights {
   std::vector<std::int32_t> zero_points;   ///< per output channel; empty when all are 0
   std::vector<ColumnBlock> blocks;
   std::vector<PackedPart> parts;
-  std::vector<std::uint8_t> spread;  ///< igemm::Args::spread
+  const igemm::TileUnit* unit = nullptr;   ///< where the kernels use tile registers: all of them or none
+  std::vector<std::uint8_t> spread;        ///< igemm::Args::spread
   std::size_t steps = 0;             ///< igemm::Args::steps
   AlignedBuffer<std::int8_t> values;
 
@@ -73,6 +74,7 @@ struct PackedIgemm final : PackedWeights {
 struct IgemmKernels {
   std::span<const igemm::Kernel> igemm;
   std::span<const igemm::Kernel> grouped;
+  std::span<const igemm::Kernel> tiles;  ///< in tile registers
 };
 
 std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, const WeightView& weights,

@@ -9,6 +9,7 @@
 #include "engines/native/epilogue.hpp"
 #include "engines/native/indirection.hpp"
 #include "engines/native/padded_lines.hpp"
+#include "engines/native/pixel_runs.hpp"
 #include "engines/native/tiling.hpp"
 
 namespace qconv::engines {
@@ -57,7 +58,7 @@ struct TilePlan {
   std::size_t rows;
   std::size_t taps;
   std::size_t first_row;    // into the offsets of outputs
-  std::size_t first_pixel;  // into the pointers, and with them the indices of taps
+  std::size_t first_pixel;  // into the pointers or the pairs of runs, and with them the indices of taps
   std::int64_t input_shift = 0;
   std::int64_t output_shift = 0;
 };
@@ -73,6 +74,7 @@ struct Scratch {
   std::vector<const std::uint8_t*> lines;
   std::vector<std::int64_t> output_lines;
   std::vector<const std::uint8_t*> pixels;
+  PixelRuns runs;
   std::vector<std::uint32_t> tap_indices;
   std::vector<std::int64_t> output_offsets;
   std::vector<std::int32_t> row_sums;
@@ -108,7 +110,8 @@ class PreparedIgemm final : public Prepared {
       : weights_(std::move(weights)),
         problem_(problem),
         signed_(problem.input_dtype == DType::qint8),
-        input_bias_(weights_->blocks.front().kernel->input_bias),
+        input_bias_(signed_ ? weights_->blocks.front().kernel->signed_bias
+                            : weights_->blocks.front().kernel->unsigned_bias),
         input_zero_point_(raw_zero_point(problem.input_dtype, r.input_zero_point) + input_bias_) {
     bias_ = filled(weights_->lanes, 0.0F);
     multiplier_ = filled(weights_->lanes, 1.0F);
@@ -122,10 +125,7 @@ class PreparedIgemm final : public Prepared {
     // In memory the padding holds the zero point as the input's own bytes do, or widened.
     const auto zero_byte = static_cast<std::uint8_t>(r.input_zero_point);
     const std::int64_t channel_bytes = weights_->channel_bytes;
-    zeros_.assign(static_cast<std::size_t>(std::max(problem.geometry.in_channels, weights_->tap_channels) *
-                                           channel_bytes) +
-                      igemm::kStep,
-                  zero_byte);
+    zeros_.assign(pixel_bytes() + igemm::kRunBytes, zero_byte);
     if (channel_bytes == 2) {
       for (std::size_t i = 0; i < zeros_.size(); ++i) {
         zeros_[i] = i % 2 == 0 ? static_cast<std::uint8_t>(input_zero_point_) : std::uint8_t{0};
@@ -224,6 +224,17 @@ class PreparedIgemm final : public Prepared {
     return cut;
   }
 
+  // Bytes of a pixel, or of a row of the kernel, with the channels of all groups.
+  std::size_t pixel_bytes() const {
+    return static_cast<std::size_t>(std::max(problem_.geometry.in_channels, weights_->tap_channels) *
+                                    weights_->channel_bytes);
+  }
+  // What is read of it: tile registers read beyond it.
+  std::size_t pixel_extent() const {
+    const auto group = static_cast<std::size_t>(weights_->tap_channels * weights_->channel_bytes);
+    return pixel_bytes() - group + weights_->steps * igemm::kStep;
+  }
+
   // One chunk and one of `ranges` ranges of column blocks.
   void run_task(const RunArgs& args, const Cut& cut, std::size_t task, std::size_t range,
                 std::size_t ranges) const {
@@ -232,9 +243,11 @@ class PreparedIgemm final : public Prepared {
     const PartPlan& part = parts_[i];
     plan_tiles(args, part, cut.chunks[i].chunk(static_cast<std::int64_t>(task - cut.first_tasks[i])));
     const std::size_t blocks = weights_->blocks.size();
+    if (weights_->unit != nullptr) weights_->unit->begin();
     for (std::size_t b = range * blocks / ranges; b < (range + 1) * blocks / ranges; ++b) {
       run_block(args, part, b);
     }
+    if (weights_->unit != nullptr) weights_->unit->end();
   }
 
   // The pointers and offsets of all tiles of a chunk.
@@ -243,9 +256,15 @@ class PreparedIgemm final : public Prepared {
     const auto* input = static_cast<const std::uint8_t*>(args.input);
     Scratch& memory = scratch();
     memory.lines.resize(static_cast<std::size_t>(chunk.lines * indirection.row_taps()));
-    Indirection::Source source{memory.lines.data(), chunk.first_x, zeros_.data()};
+    PixelRuns::Memory readable{.source = {memory.lines.data(), chunk.first_x, zeros_.data()},
+                               .end = input + problem_.input_sizes().numel(),
+                               .bytes = pixel_bytes(),
+                               .extent = pixel_extent(),
+                               .unit = weights_->unit};
+    Indirection::Source& source = readable.source;
     if (part.padded) {
-      grow(memory.padded, part.padded->bytes(chunk.lines, chunk.width));
+      grow(memory.padded, part.padded->bytes(chunk.lines, chunk.width) + readable.extent);
+      readable.end = memory.padded.data() + memory.padded.size();
       part.padded->copy(chunk, input, memory.padded.data(), memory.lines.data());
       source.first_x = 0;
     } else {
@@ -257,8 +276,15 @@ class PreparedIgemm final : public Prepared {
                                     indirection.output_offset(chunk.first_x));
     }
     const std::size_t most_pixels = static_cast<std::size_t>(chunk.lines * chunk.width * indirection.taps());
-    memory.pixels.resize(most_pixels);
     memory.tap_indices.resize(most_pixels);
+    std::int64_t unit = 1;
+    if (weights_->unit == nullptr) {
+      memory.pixels.resize(most_pixels);
+    } else {
+      unit = igemm::kRunPixels;
+      memory.runs.start(chunk.lines * ((chunk.width - 1) / weights_->tile_rows + 1), indirection.taps(),
+                        readable.extent);
+    }
     memory.output_offsets.clear();
     memory.plans.clear();
     memory.templates.clear();
@@ -271,18 +297,25 @@ class PreparedIgemm final : public Prepared {
         std::int64_t now = 1;
         const bool inside = s.x >= begin && s.x + s.count <= end;
         if (inside && zero_points_.empty()) now = std::min(tiles, (end - s.x) / s.count);
-        if (!inside || !share(indirection, memory, s, now)) {
+        bool shares = inside;
+        if (inside && weights_->unit != nullptr) {
+          // The last tile of the input may have to be copied.
+          if (now > 1 && !PixelRuns::in_place(indirection, readable, s, now)) --now;
+          shares = PixelRuns::in_place(indirection, readable, s, now);
+          if (!shares) now = 1;
+        }
+        if (!shares || !share(indirection, memory, s, now)) {
           memory.segments.assign(1, s);
-          plan_tile(part, source, static_cast<std::size_t>(s.count), memory);
+          plan_tile(part, readable, static_cast<std::size_t>(s.count), memory);
           memory.plans.back().tiles = static_cast<std::size_t>(now);
-          if (inside) memory.templates.push_back({memory.plans.size() - 1, s});
+          if (shares) memory.templates.push_back({memory.plans.size() - 1, s});
         }
         s.x += now * s.count;
         tiles -= now;
       }
     };
-    for_each_tile(chunk, weights_->tile_rows, memory.segments, plan_line,
-                  [&](const auto&, std::size_t rows) { plan_tile(part, source, rows, memory); });
+    for_each_tile(chunk, weights_->tile_rows, unit, memory.segments, plan_line,
+                  [&](const auto&, std::size_t rows) { plan_tile(part, readable, rows, memory); });
   }
 
   static std::int64_t output_of(const Indirection& indirection, const Scratch& memory, const Segment& s) {
@@ -290,13 +323,19 @@ class PreparedIgemm final : public Prepared {
   }
 
   // Adds a tile of the outputs in Scratch::segments.
-  static void plan_tile(const PartPlan& part, const Indirection::Source& source, std::size_t rows,
+  static void plan_tile(const PartPlan& part, const PixelRuns::Memory& readable, std::size_t rows,
                         Scratch& memory) {
     const std::size_t first_row = memory.output_offsets.size();
-    const std::size_t first_pixel = first_row * static_cast<std::size_t>(part.indirection.taps());
-    const std::size_t taps =
-        part.indirection.fill(source, memory.segments, rows, part.skip, memory.pixels.data() + first_pixel,
-                              memory.tap_indices.data() + first_pixel);
+    std::size_t first_pixel = first_row * static_cast<std::size_t>(part.indirection.taps());
+    std::size_t taps = 0;
+    if (readable.unit == nullptr) {
+      taps = part.indirection.fill(readable.source, memory.segments, rows, part.skip,
+                                   memory.pixels.data() + first_pixel, memory.tap_indices.data() + first_pixel);
+    } else {
+      first_pixel = memory.runs.size() / 2;
+      taps = memory.runs.add_tile(part.indirection, readable, memory.segments, part.skip,
+                                  memory.tap_indices.data() + first_pixel);
+    }
     for (const Segment& s : memory.segments) {
       const std::int64_t first = output_of(part.indirection, memory, s);
       for (std::int64_t i = 0; i < s.count; ++i) {
@@ -367,6 +406,7 @@ class PreparedIgemm final : public Prepared {
       call.rows = tile.rows;
       call.taps = tile.taps;
       call.pixels = memory.pixels.data() + tile.first_pixel;
+      call.runs = memory.runs.data() + 2 * tile.first_pixel;
       call.tap_indices = memory.tap_indices.data() + tile.first_pixel;
       call.channel_offset = group_offset + tile.input_shift;
       call.output_offsets = memory.output_offsets.data() + tile.first_row;
@@ -414,9 +454,8 @@ class PreparedIgemm final : public Prepared {
     const std::int64_t channels = weights_->tap_channels;
     const std::uint8_t flip = raw_flip(problem_.input_dtype);
     sums.assign(tile.rows, 0);
-    const std::uint8_t* const* pixels = scratch().pixels.data() + tile.first_pixel;
     for (std::size_t i = 0; i < tile.taps * tile.rows; ++i) {
-      const std::uint8_t* p = pixels[i] + group_offset + tile.input_shift;
+      const std::uint8_t* p = pixel_of(tile, i / tile.rows, i % tile.rows) + group_offset + tile.input_shift;
       auto sum = static_cast<std::int32_t>(channels) * input_bias_;
       if (weights_->channel_bytes == 2) {
         const auto* words = reinterpret_cast<const std::uint16_t*>(p);
@@ -426,6 +465,12 @@ class PreparedIgemm final : public Prepared {
       }
       sums[i % tile.rows] += sum;
     }
+  }
+
+  const std::uint8_t* pixel_of(const TilePlan& tile, std::size_t tap, std::size_t row) const {
+    if (weights_->unit == nullptr) return scratch().pixels[tile.first_pixel + tap * tile.rows + row];
+    const igemm::PixelRun& run = scratch().runs.data()[2 * (tile.first_pixel + tap) + row / igemm::kRunPixels];
+    return run.first + static_cast<std::int64_t>(row % igemm::kRunPixels) * run.step;
   }
 
   std::shared_ptr<const PackedIgemm> weights_;

@@ -37,28 +37,34 @@ class Chunks {
   std::int64_t width_chunks_ = 1;
 };
 
-/// Cuts a chunk into tiles of at most `most` outputs, nearly equal in size. Lines that are long are cut one
-/// by one: line(segment, tiles) is called for neighbouring tiles of as many outputs as the segment, the first
+/// Cuts a chunk into tiles of at most `most` outputs, nearly equal in size: whole multiples of `unit` but for
+/// the last, `most` as well. Lines that are long are cut one by one: line(segment, tiles) is called for neighbouring tiles of as many outputs as the segment, the first
 /// of them. Tiles of short lines run on: run(segments, rows) is called for each. Lines and positions count
 /// from the chunk's first.
 template <class Line, class Run>
-void for_each_tile(const Chunk& chunk, std::int64_t most, std::vector<Segment>& segments, const Line& line,
-                   const Run& run) {
+void for_each_tile(const Chunk& chunk, std::int64_t most, std::int64_t unit, std::vector<Segment>& segments,
+                   const Line& line, const Run& run) {
   if (chunk.width >= 3 * most || chunk.lines == 1) {
     const std::int64_t tiles = (chunk.width + most - 1) / most;
-    const std::int64_t rows = chunk.width / tiles;
-    const std::int64_t larger = chunk.width % tiles;  // so many have one more
+    const std::int64_t units = (chunk.width + unit - 1) / unit;
+    const std::int64_t rows = units / tiles * unit;
+    const std::int64_t larger = units % tiles;  // so many have a unit more
+    const std::int64_t short_by = units * unit - chunk.width;
     for (std::int64_t l = 0; l < chunk.lines; ++l) {
-      if (larger > 0) line(Segment{l, 0, rows + 1}, larger);
-      line(Segment{l, larger * (rows + 1), rows}, tiles - larger);
+      const std::int64_t smaller = tiles - larger - (short_by > 0 ? 1 : 0);
+      if (larger > 0) line(Segment{l, 0, rows + unit}, larger);
+      if (smaller > 0) line(Segment{l, larger * (rows + unit), rows}, smaller);
+      if (short_by > 0) line(Segment{l, chunk.width + short_by - rows, rows - short_by}, 1);
     }
     return;
   }
   const std::int64_t all = chunk.width * chunk.lines;
   const std::int64_t tiles = (all + most - 1) / most;
+  const std::int64_t units = (all + unit - 1) / unit;
   Segment at{0, 0, 0};
-  for (std::int64_t t = 0; t < tiles; ++t) {
-    const std::int64_t rows = all / tiles + (t < all % tiles ? 1 : 0);
+  for (std::int64_t t = 0, begin = 0; t < tiles; ++t) {
+    const std::int64_t rows = std::min((units / tiles + (t < units % tiles ? 1 : 0)) * unit, all - begin);
+    begin += rows;
     segments.clear();
     for (std::int64_t left = rows; left > 0;) {
       at.count = std::min(chunk.width - at.x, left);

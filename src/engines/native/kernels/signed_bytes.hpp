@@ -9,6 +9,7 @@ namespace qconv::engines::signed_bytes {
 constexpr bool scalar = false;
 constexpr bool avx2 = false;
 constexpr bool avx512vnni = false;
+constexpr bool amx = false;  // of quint8 input; its tiles multiply signed bytes as well
 constexpr bool neondot = true;
 
 }  // namespace qconv::engines::signed_bytes

@@ -85,6 +85,48 @@ template <class V, int Vectors>
   }
 }
 
+// As many rows at once as make four vectors.
+template <class V, int Vectors>
+constexpr int kRowsAtOnce = V::kStoresRows && Vectors < 3 ? 4 / Vectors : 1;
+
+// Sums in memory, [rows][Vectors * lanes], as tile registers leave them there.
+template <class V, int Vectors>
+[[gnu::noinline]] void finish_stored(const igemm::Args& args, std::size_t tile_index,
+                                                 const std::int32_t* sums) noexcept {
+  const std::int64_t shift = static_cast<std::int64_t>(tile_index) * args.output_step;
+  const Epilogue& e = args.epilogue;
+  if (!V::kRoundsAll || !e.bounded || e.weight_zero_points != nullptr) {
+    return finish_from_memory<V, Vectors>(args, shift, sums);
+  }
+  if (args.addend != nullptr) return add_from_memory<V, Vectors>(args, shift, sums);
+  constexpr int kRows = kRowsAtOnce<V, Vectors>;
+  const auto limits = V::template load_range<Vectors>(e.bytes, args.columns);
+  decltype(V::load_floats(nullptr)) bias[Vectors];
+  decltype(V::load_floats(nullptr)) multiplier[Vectors];
+  unrolled<Vectors>(QCONV_EACH(v) {
+    bias[v] = V::load_floats(e.bias + v * V::kLanes);
+    multiplier[v] = V::load_floats(e.multiplier + v * V::kLanes);
+  });
+  const float bias_scale = e.bias_scale;
+  const std::size_t rows = args.rows;
+  const std::int64_t* const offsets = args.output_offsets;
+  std::uint8_t* const output = args.output + shift;
+  const auto rounded = [&](int v, const std::int32_t* from) __attribute__((always_inline)) {
+    return V::round(V::scale(V::load_sums(from), bias[v], bias_scale, multiplier[v]));
+  };
+  std::size_t r = 0;
+  for (; r + kRows <= rows; r += kRows, sums += kRows * Vectors * V::kLanes) {
+    typename V::Accumulator values[kRows * Vectors];
+    unrolled<kRows * Vectors>(QCONV_EACH(i) { values[i] = rounded(i % Vectors, sums + i * V::kLanes); });
+    V::template store_rows<Vectors>(output, offsets + r, values, limits);
+  }
+  for (; r < rows; ++r, sums += Vectors * V::kLanes) {
+    typename V::Accumulator values[Vectors];
+    unrolled<Vectors>(QCONV_EACH(v) { values[v] = rounded(v, sums + v * V::kLanes); });
+    V::template store_block<Vectors>(output + offsets[r], values, limits);
+  }
+}
+
 template <class V, int Rows, int Vectors>
 [[gnu::always_inline]] inline void finish(const igemm::Args& args, std::size_t tile_index,
                                           const Tile<V, Rows, Vectors>& tile) noexcept {
@@ -105,8 +147,7 @@ template <class V, int Rows, int Vectors>
       return V::round(V::scale(tile.sums[r][v], V::load_floats(bias + v * V::kLanes), bias_scale,
                                V::load_floats(multiplier + v * V::kLanes)));
     };
-    // As many rows at once as make four vectors, the rest one by one.
-    constexpr int kRows = V::kStoresRows && Vectors < 3 ? 4 / Vectors : 1;
+    constexpr int kRows = kRowsAtOnce<V, Vectors>;  // the rest one by one
     unrolled<Rows / kRows>(QCONV_EACH(n) {
       typename V::Accumulator values[kRows * Vectors];
       unrolled<kRows * Vectors>(

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engines/native/kernels/signed_bytes.hpp"
+#include "support/cpu.hpp"
 
 namespace qconv::engines::depthwise {
 
@@ -27,7 +28,7 @@ std::span<const Kernel> kernels() {
 
 const Kernel& select(Isa isa) {
   for (const Kernel& kernel : kernels()) {
-    if (kernel.isa == isa) return kernel;
+    if (kernel.isa == vector_isa(isa)) return kernel;
   }
   return kernels().front();  // scalar, which every build has
 }

@@ -14,6 +14,12 @@ namespace qconv::engines::igemm {
 /// sets that multiply words, 2 that were widened.
 inline constexpr std::size_t kStep = 4;
 
+/// Pixels that lie equally far apart: what a tile register loads.
+struct PixelRun {
+  const std::uint8_t* first;
+  std::int64_t step;  ///< bytes from one to the next
+};
+
 /// One call. Preconditions: 1 <= rows <= the kernel's rows and 1 <= columns <= its columns; no pointer is
 /// null but `addend`, `row_sums` and `spread`. Reads exactly `channels` bytes at each tap, but never less
 /// than 4.
@@ -25,7 +31,10 @@ struct Args {
   std::size_t columns;
   std::size_t taps;
   std::size_t channels;               ///< bytes of a pixel per tap
-  const std::uint8_t* const* pixels;  ///< [taps][rows] pointers
+  const std::uint8_t* const* pixels;  ///< [taps][rows] pointers; not of kernels in tile registers
+  /// Of these, [taps][2]: rows 0 to 15 and, where there are more than 16, the others. They load 16 pixels of
+  /// every run, and whole multiples of 64 bytes of each.
+  const PixelRun* runs;
   std::int64_t channel_offset;  ///< added to each: where the group starts, and how far the tile is shifted
   /// Per tap [steps][vectors * lanes][4]. Indirect GEMM takes channels 4 s to 4 s + 3 in step s; when the
   /// channels are no multiple of 4, but more, its last step takes the last 4 of them, some for the second
@@ -51,5 +60,19 @@ struct Args {
 };
 
 using Function = void (*)(const Args& args) noexcept;
+
+/// What kernels in tile registers need beside their functions.
+struct TileUnit {
+  /// Around the calls of a thread: the registers get their shape, and are let go.
+  void (*begin)() noexcept;
+  void (*end)() noexcept;
+  /// Copies `bytes` bytes of each pixel to places that are `step` bytes apart.
+  void (*gather)(const std::uint8_t* const* pixels, std::size_t count, std::size_t bytes, std::uint8_t* to,
+                 std::size_t step) noexcept;
+};
+
+/// Rows of a tile register, and bytes of a pixel that it holds.
+inline constexpr std::size_t kRunPixels = 16;
+inline constexpr std::size_t kRunBytes = 64;
 
 }  // namespace qconv::engines::igemm

@@ -21,7 +21,7 @@ const Kernels& kernels(bool is_signed) {
 #define QCONV_ROWS(variant, isa, usable) {Isa::isa, usable, &unsigned_rows_##variant, &signed_rows_##variant},
 #include "engines/native/kernels/kernels.inc"
   };
-  const Isa active = active_isa();
+  const Isa active = vector_isa(active_isa());
   const Row* best = &kTable[0];  // scalar, which every build has
   for (const Row& row : kTable) {
     if (row.isa == active && row.usable) best = &row;
