@@ -15,6 +15,7 @@
 #include "functional/plain.hpp"
 #include "functional/support.hpp"
 #include "support/conv_case.hpp"
+#include "support/cpu.hpp"
 #include "support/environment.hpp"
 
 namespace qconv {
@@ -36,12 +37,19 @@ TEST(ActiveIsa, IsTheOneAskedForOrTheBest) {
   }
   ASSERT_EQ(active_isa(), wanted);
   const auto pool = testing::make_pool(1);
-  for (const char* line : {"conv2d c64 k64 g1 i28x28 f3x3 p1x1", "conv2d c64 k64 g64 i6x6 f3x3 p1x1",
-                           "conv2d c64 k64 g16 i6x6 f3x3 p1x1", "conv_transpose2d c8 k8 g1 i6x6 f2x2 s2x2"}) {
+  struct Wanted {
+    const char* line;
+    Isa isa;
+  };
+  const Isa vectors = vector_isa(wanted);
+  for (const auto& [line, isa] : {Wanted{"conv2d c64 k64 g1 i28x28 f3x3 p1x1", wanted},
+                                  {"conv2d c64 k64 g64 i6x6 f3x3 p1x1", vectors},
+                                  {"conv2d c64 k64 g16 i6x6 f3x3 p1x1", vectors},
+                                  {"conv_transpose2d c8 k8 g1 i6x6 f2x2 s2x2", vectors}}) {
     const testing::ConvCase c = testing::make_case(ConvProblem::parse(line), 1);
     const auto packed = testing::pack_case(engines::native(), c);
     const auto plan = engines::native().prepare(packed, c.problem, c.requantization);
-    EXPECT_THAT(plan->kernel_name(), ::testing::EndsWith("_" + std::string(to_string(wanted)))) << line;
+    EXPECT_THAT(plan->kernel_name(), ::testing::EndsWith("_" + std::string(to_string(isa)))) << line;
     EXPECT_EQ(testing::run_case(engines::native(), c, *pool),
               testing::run_case(engines::reference(), c, *pool))
         << line;

@@ -24,7 +24,7 @@ std::vector<std::unique_ptr<const engines::Engine>> winograd_engines() {
   std::vector<std::unique_ptr<const engines::Engine>> list;
   for (const Isa isa : list_isas()) {
     if (supported(isa) && engines::winograd::select(isa) != nullptr)
-      list.push_back(engines::make_native(isa, engines::WinogradUse::always));
+      list.push_back(engines::make_native(isa, {.winograd = engines::Use::always}));
   }
   return list;
 }
@@ -174,7 +174,7 @@ TEST(Winograd, ThreadsMakePlansOfTheSameWeights) {
   const ConvCase c = make_case(problem_of("conv2d c32 k32 i9x9 f3x3 p1x1"), 8);
   const auto pool = testing::make_pool(1);
   const auto expected = testing::run_case(engines::reference(), c, *pool);
-  const auto engine = engines::make_native(Isa::scalar, engines::WinogradUse::always);
+  const auto engine = engines::make_native(Isa::scalar, {.winograd = engines::Use::always});
   const auto packed = testing::pack_case(*engine, c);
   std::vector<std::vector<std::uint8_t>> outputs(3, std::vector<std::uint8_t>(expected.size()));
   {

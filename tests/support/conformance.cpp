@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engines/native/kernels/igemm/registry.hpp"
 #include "engines/native/native.hpp"
 #include "engines/native/pack_winograd.hpp"
 #include "engines/reference/reference.hpp"
@@ -11,10 +12,12 @@ namespace {
 
 using Engines = std::vector<std::unique_ptr<const engines::Engine>>;
 
-Engines native_engines(engines::WinogradUse winograd) {
+Engines native_engines(engines::KernelUse use) {
   Engines list;
   for (const Isa isa : list_isas()) {
-    if (supported(isa)) list.push_back(engines::make_native(isa, winograd));
+    if (!supported(isa)) continue;
+    if (use.tiles == engines::Use::always && engines::igemm::select_tiles(isa).empty()) continue;
+    list.push_back(engines::make_native(isa, use));
   }
   return list;
 }
@@ -30,8 +33,10 @@ std::string difference(const std::vector<std::uint8_t>& expected, const std::vec
 }  // namespace
 
 Conformance compare_with_reference(const ConvCase& c) {
-  static const Engines general = native_engines(engines::WinogradUse::never);
-  static const Engines winograd = native_engines(engines::WinogradUse::always);
+  using engines::Use;
+  static const Engines general = native_engines({.winograd = Use::never});
+  static const Engines tiles = native_engines({.winograd = Use::never, .tiles = Use::always});
+  static const Engines winograd = native_engines({.winograd = Use::always});
   static const auto one = make_pool(1);
   static const auto three = make_pool(3);
   const auto expected = run_case(engines::reference(), c, *one);
@@ -49,6 +54,7 @@ Conformance compare_with_reference(const ConvCase& c) {
     }
   };
   for (const auto& engine : general) compare(*engine);
+  for (const auto& engine : tiles) compare(*engine);
   if (engines::winograd_declines(c.problem.geometry, CaseWeights(c).view).empty()) {
     for (const auto& engine : winograd) compare(*engine);
   }

@@ -13,7 +13,7 @@ struct Conformance {
   std::vector<std::string> kernels;  ///< that ran
 };
 
-/// Where Winograd's kernels can run they do, as well as the others.
+/// Where the kernels in tile registers and Winograd's can run they do, as well as the others.
 Conformance compare_with_reference(const ConvCase& c);
 
 }  // namespace qconv::testing

@@ -15,11 +15,12 @@ namespace {
 
 class NativeEngine final : public Engine {
  public:
-  NativeEngine(Isa isa, WinogradUse use)
-      : igemm_{igemm::select(isa, false), igemm::select(isa, true), igemm::select_tiles(isa)},
+  NativeEngine(Isa isa, KernelUse use)
+      : igemm_{igemm::select(isa, false), igemm::select(isa, true), wanted_tiles(isa, use.tiles),
+               use.tiles == Use::always},
         depthwise_(depthwise::select(isa)),
-        winograd_(use == WinogradUse::never ? nullptr : winograd::select(isa)),
-        winograd_use_(use) {}
+        winograd_(use.winograd == Use::never ? nullptr : winograd::select(isa)),
+        winograd_use_(use.winograd) {}
 
   std::string_view name() const noexcept override { return "native"; }
   std::string declines(const ConvGeometry&) const override { return {}; }
@@ -39,7 +40,7 @@ class NativeEngine final : public Engine {
       return prepare_depthwise(std::move(packed), problem, requantization);
     }
     if (auto packed = std::dynamic_pointer_cast<const PackedWinograd>(weights)) {
-      if (winograd_use_ == WinogradUse::always || winograd_is_faster(*packed, problem)) {
+      if (winograd_use_ == Use::always || winograd_is_faster(*packed, problem)) {
         return prepare_winograd(std::move(packed), problem, requantization);
       }
       weights = packed->general();
@@ -49,30 +50,33 @@ class NativeEngine final : public Engine {
   }
 
  private:
+  static std::span<const igemm::Kernel> wanted_tiles(Isa isa, Use use) {
+    const bool wanted = use == Use::always || (use == Use::fastest && isa != Isa::scalar);
+    return wanted ? igemm::select_tiles(isa) : std::span<const igemm::Kernel>{};
+  }
+
   IgemmKernels igemm_;
   const depthwise::Kernel& depthwise_;
   const winograd::Kernel* winograd_;  // null when it is never to run
-  WinogradUse winograd_use_;
+  Use winograd_use_;
 };
 
-WinogradUse wanted_winograd_use() {
-  const std::string wanted = environment_text("QCONV_WINOGRAD").value_or("fastest");
+Use wanted_use(const char* variable) {
+  const std::string wanted = environment_text(variable).value_or("fastest");
   check(wanted == "fastest" || wanted == "always" || wanted == "never",
-        "QCONV_WINOGRAD='{}' is none of 'fastest', 'always' and 'never'", wanted);
-  return wanted == "always"  ? WinogradUse::always
-         : wanted == "never" ? WinogradUse::never
-                             : WinogradUse::fastest;
+        "{}='{}' is none of 'fastest', 'always' and 'never'", variable, wanted);
+  return wanted == "always" ? Use::always : wanted == "never" ? Use::never : Use::fastest;
 }
 
 }  // namespace
 
 const Engine& native() {
-  static const NativeEngine engine(active_isa(), wanted_winograd_use());
+  static const NativeEngine engine(active_isa(), {wanted_use("QCONV_WINOGRAD"), wanted_use("QCONV_TILES")});
   return engine;
 }
 
-std::unique_ptr<const Engine> make_native(Isa isa, WinogradUse winograd) {
-  return std::make_unique<NativeEngine>(isa, winograd);
+std::unique_ptr<const Engine> make_native(Isa isa, KernelUse use) {
+  return std::make_unique<NativeEngine>(isa, use);
 }
 
 }  // namespace qconv::engines

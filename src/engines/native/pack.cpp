@@ -47,15 +47,24 @@ bool suits_whole_rows(const ConvGeometry& g) {
 // The same of tile registers, whose steps are long: when that saves a quarter of them.
 bool saves_tiles(const ConvGeometry& g) {
   constexpr auto kBytes = static_cast<std::int64_t>(igemm::kRunBytes);
-  return has_whole_rows(g) &&
-         4 * ceil_div(g.kernel[2] * g.in_channels, kBytes) <= 3 * g.kernel[2] * ceil_div(g.in_channels, kBytes);
+  return has_whole_rows(g) && 4 * ceil_div(g.kernel[2] * g.in_channels, kBytes) <=
+                                  3 * g.kernel[2] * ceil_div(g.in_channels, kBytes);
 }
 
-// Whether tile registers, whatever of them stays empty, are faster than vectors.
+// Whether tile registers, whatever of them stays empty, are faster than vectors: by the cycles for 32 outputs
+// of 32 channels each, in which the sums of tiles take a detour through memory besides.
 bool suits_tiles(const ConvGeometry& g, const IgemmKernels& kernels) {
-  constexpr std::int64_t kLeastBytes = 16;
-  if (kernels.tiles.empty()) return false;
-  return g.in_channels_per_group() * (saves_tiles(g) ? g.kernel[2] : 1) >= kLeastBytes;
+  constexpr std::int64_t kTileCycles = 70;  // 4 products of 16 by 64 bytes and 64 by 16
+  constexpr std::int64_t kDetourCycles = 150;
+  constexpr std::int64_t kVectorCycles = 8;  // for a channel
+  if (kernels.tiles.empty() || kernels.always_tiles) return !kernels.tiles.empty();
+  const bool whole_rows = saves_tiles(g);
+  const std::int64_t channels = g.in_channels_per_group() * (whole_rows ? g.kernel[2] : 1);
+  // A transposed convolution reads a part of its taps for each output.
+  const std::int64_t phases = g.transposed ? g.stride[0] * g.stride[1] * g.stride[2] : 1;
+  const std::int64_t taps = ceil_div(g.taps(), phases * (whole_rows ? g.kernel[2] : 1));
+  const std::int64_t steps = ceil_div(channels, static_cast<std::int64_t>(igemm::kRunBytes));
+  return taps * steps * kTileCycles + kDetourCycles < taps * channels * kVectorCycles;
 }
 
 // The weights as the caller has them: [out][in of a group][taps], transposed [in][out of a group][taps].
@@ -173,7 +182,8 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
   const std::int64_t tap_bytes = static_cast<std::int64_t>(packed.steps) * step_bytes;
   std::vector<Move> moves;  // of one tap
   for (std::int64_t c = 0; c < width * channels; ++c) {
-    const auto [step, place] = step_of(c, width * channels, kStep / packed.channel_bytes, packed.unit != nullptr);
+    const auto [step, place] =
+        step_of(c, width * channels, kStep / packed.channel_bytes, packed.unit != nullptr);
     moves.push_back(
         {c % in * source.in_stride() + c / channels, step * step_bytes + place * packed.channel_bytes});
   }
@@ -237,8 +247,8 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
     packed->padded_lines =
         packed->whole_rows || (!tiles && packed->tap_channels < kStep) || packed->channel_bytes > 1;
     const auto step = static_cast<std::int64_t>(widest.step);
-    packed->steps = static_cast<std::size_t>(ceil_div(packed->tap_channels, step) * step *
-                                             packed->channel_bytes / kStep);
+    packed->steps =
+        static_cast<std::size_t>(ceil_div(packed->tap_channels, step) * step * packed->channel_bytes / kStep);
     cut_blocks(*packed, chosen);
   }
 

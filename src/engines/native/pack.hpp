@@ -51,9 +51,9 @@ struct PackedIgemm final : PackedWeights {
   std::vector<std::int32_t> zero_points;   ///< per output channel; empty when all are 0
   std::vector<ColumnBlock> blocks;
   std::vector<PackedPart> parts;
-  const igemm::TileUnit* unit = nullptr;   ///< where the kernels use tile registers: all of them or none
-  std::vector<std::uint8_t> spread;        ///< igemm::Args::spread
-  std::size_t steps = 0;             ///< igemm::Args::steps
+  const igemm::TileUnit* unit = nullptr;  ///< where the kernels use tile registers: all of them or none
+  std::vector<std::uint8_t> spread;       ///< igemm::Args::spread
+  std::size_t steps = 0;                  ///< igemm::Args::steps
   AlignedBuffer<std::int8_t> values;
 
   std::string kernel() const override { return blocks.front().kernel->name; }
@@ -75,6 +75,7 @@ struct IgemmKernels {
   std::span<const igemm::Kernel> igemm;
   std::span<const igemm::Kernel> grouped;
   std::span<const igemm::Kernel> tiles;  ///< in tile registers
+  bool always_tiles = false;             ///< where there are any, not only where they are faster
 };
 
 std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, const WeightView& weights,

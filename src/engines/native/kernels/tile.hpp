@@ -87,12 +87,12 @@ template <class V, int Vectors>
 
 // As many rows at once as make four vectors.
 template <class V, int Vectors>
-constexpr int kRowsAtOnce = V::kStoresRows && Vectors < 3 ? 4 / Vectors : 1;
+constexpr int kRowsAtOnce = V::kStoresRows&& Vectors < 3 ? 4 / Vectors : 1;
 
 // Sums in memory, [rows][Vectors * lanes], as tile registers leave them there.
 template <class V, int Vectors>
 [[gnu::noinline]] void finish_stored(const igemm::Args& args, std::size_t tile_index,
-                                                 const std::int32_t* sums) noexcept {
+                                     const std::int32_t* sums) noexcept {
   const std::int64_t shift = static_cast<std::int64_t>(tile_index) * args.output_step;
   const Epilogue& e = args.epilogue;
   if (!V::kRoundsAll || !e.bounded || e.weight_zero_points != nullptr) {
@@ -115,10 +115,12 @@ template <class V, int Vectors>
     return V::round(V::scale(V::load_sums(from), bias[v], bias_scale, multiplier[v]));
   };
   std::size_t r = 0;
-  for (; r + kRows <= rows; r += kRows, sums += kRows * Vectors * V::kLanes) {
-    typename V::Accumulator values[kRows * Vectors];
-    unrolled<kRows * Vectors>(QCONV_EACH(i) { values[i] = rounded(i % Vectors, sums + i * V::kLanes); });
-    V::template store_rows<Vectors>(output, offsets + r, values, limits);
+  if constexpr (kRows > 1) {
+    for (; r + kRows <= rows; r += kRows, sums += kRows * Vectors * V::kLanes) {
+      typename V::Accumulator values[kRows * Vectors];
+      unrolled<kRows * Vectors>(QCONV_EACH(i) { values[i] = rounded(i % Vectors, sums + i * V::kLanes); });
+      V::template store_rows<Vectors>(output, offsets + r, values, limits);
+    }
   }
   for (; r < rows; ++r, sums += Vectors * V::kLanes) {
     typename V::Accumulator values[Vectors];

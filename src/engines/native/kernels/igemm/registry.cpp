@@ -14,7 +14,7 @@ namespace qconv::engines::igemm {
 #define QCONV_IGEMM(isa, rows, columns, step, vectors) QCONV_TILE(igemm, isa, rows, columns, step)
 #define QCONV_TILES(isa, rows, columns, vectors) \
   extern const TileUnit unit_##isa;              \
-  QCONV_TILE(igemm, isa, rows, columns, 64)
+  QCONV_TILE(tiles, isa, rows, columns, 64)
 #define QCONV_GROUPED(isa, rows, columns, vectors, widest) QCONV_TILE(grouped, isa, rows, columns, 4)
 #include "engines/native/kernels/kernels.inc"
 #undef QCONV_TILE
@@ -22,22 +22,22 @@ namespace qconv::engines::igemm {
 std::span<const Kernel> kernels() {
   static constexpr auto kTable = std::to_array<Kernel>({
 #define QCONV_TILE(family, widest, isa, rows, columns, step, vectors, unit) \
-  {Isa::isa,                                                          \
-   "qx8qs8_" #family "_" #rows "x" #columns "c" #step "_" #isa,       \
-   widest,                                                            \
-   rows,                                                              \
-   columns,                                                           \
-   step,                                                              \
-   vectors,                                                           \
-   signed_bytes::isa ? -128 : 0,                                      \
-   signed_bytes::isa || (unit) != nullptr ? -128 : 0,                 \
-   unit,                                                              \
-   &qu8qs8_##family##_##rows##x##columns##c##step##_##isa,            \
+  {Isa::isa,                                                                \
+   "qx8qs8_" #family "_" #rows "x" #columns "c" #step "_" #isa,             \
+   widest,                                                                  \
+   rows,                                                                    \
+   columns,                                                                 \
+   step,                                                                    \
+   vectors,                                                                 \
+   signed_bytes::isa ? -128 : 0,                                            \
+   signed_bytes::isa || (unit) != nullptr ? -128 : 0,                       \
+   unit,                                                                    \
+   &qu8qs8_##family##_##rows##x##columns##c##step##_##isa,                  \
    &qs8qs8_##family##_##rows##x##columns##c##step##_##isa},
 #define QCONV_IGEMM(isa, rows, columns, step, vectors) \
   QCONV_TILE(igemm, 0, isa, rows, columns, step, vectors, nullptr)
 #define QCONV_TILES(isa, rows, columns, vectors) \
-  QCONV_TILE(igemm, 0, isa, rows, columns, 64, vectors, &unit_##isa)
+  QCONV_TILE(tiles, 0, isa, rows, columns, 64, vectors, &unit_##isa)
 #define QCONV_GROUPED(isa, rows, columns, vectors, widest) \
   QCONV_TILE(grouped, widest, isa, rows, columns, 4, vectors, nullptr)
 #include "engines/native/kernels/kernels.inc"

@@ -1,12 +1,11 @@
 #include <immintrin.h>
 
+#include "engines/native/kernels/tiles/tiles.hpp"
 #include "engines/native/simd/avx512vnni.hpp"
 
-#include "engines/native/kernels/tile.hpp"
-
-// Indirect GEMM in AMX's tile registers. 0 to 3 are the sums: two runs of 16 pixels by two vectors of columns.
-// 4 and 5 are the runs' bytes, 6 and 7 the weights: 16 dot products of 4 bytes. The instructions name their
-// registers, hence the literals.
+// AMX's tile registers, whose sums AVX-512 finishes. 0 to 3 are the sums: two runs of 16 pixels by two
+// vectors of columns. 4 and 5 are the runs' bytes, 6 and 7 the weights: 16 dot products of 4 bytes. The
+// instructions name their registers, hence the literals.
 namespace qconv::engines::igemm {
 namespace {
 
@@ -23,11 +22,31 @@ struct alignas(64) Shapes {
 
 constexpr Shapes kShapes;
 
+// The last tile of this thread, whose sums are not yet what the caller wants: they become it while the next
+// tile is multiplied, since tiles and vectors are units of their own.
+struct Pending {
+  void (*finish)(const Args& args, std::size_t tile, const std::int32_t* sums) noexcept;  // null when none
+  Args args;
+  std::size_t tile;
+  int buffer;
+  alignas(64) std::int32_t sums[2][32 * 32];
+};
+
+thread_local Pending pending;
+
+inline void finish_pending(Pending& p) noexcept {
+  if (p.finish != nullptr) p.finish(p.args, p.tile, p.sums[p.buffer]);
+}
+
 void begin() noexcept {
+  pending.finish = nullptr;
   asm volatile("ldtilecfg %0" : : "m"(kShapes));  // GCC 12's intrinsic reads eight bytes of it
 }
 
-void end() noexcept { _tile_release(); }
+void end() noexcept {
+  finish_pending(pending);
+  _tile_release();
+}
 
 void gather(const std::uint8_t* const* pixels, std::size_t count, std::size_t bytes, std::uint8_t* to,
             std::size_t step) noexcept {
@@ -35,16 +54,17 @@ void gather(const std::uint8_t* const* pixels, std::size_t count, std::size_t by
   const auto rest = static_cast<__mmask64>((std::uint64_t{1} << (bytes % 64)) - 1U);
   for (std::size_t i = 0; i < count; ++i, to += step) {
     const std::uint8_t* from = pixels[i];
-    for (std::size_t at = 0; at < whole; at += 64) _mm512_storeu_si512(to + at, _mm512_loadu_si512(from + at));
+    for (std::size_t at = 0; at < whole; at += 64)
+      _mm512_storeu_si512(to + at, _mm512_loadu_si512(from + at));
     if (rest != 0) _mm512_storeu_si512(to + whole, _mm512_maskz_loadu_epi8(rest, from + whole));
   }
 }
 
-#define QCONV_DOT(sums, pixels, weights)     \
-  if constexpr (Signed) {                    \
-    _tile_dpbssd(sums, pixels, weights);     \
-  } else {                                   \
-    _tile_dpbusd(sums, pixels, weights);     \
+#define QCONV_DOT(sums, pixels, weights) \
+  if constexpr (Signed) {                \
+    _tile_dpbssd(sums, pixels, weights); \
+  } else {                               \
+    _tile_dpbusd(sums, pixels, weights); \
   }
 
 template <bool Signed, int Runs, int Vectors>
@@ -55,7 +75,8 @@ template <bool Signed, int Runs, int Vectors>
     const std::int8_t* weights = args.weights + args.tap_indices[tap] * args.tap_bytes;
     const std::uint8_t* first = runs[0].first + offset;
     const std::uint8_t* second = runs[1].first + offset;
-    for (std::size_t c = 0; c < args.channels; c += 64, weights += 16 * kStepBytes, first += 64, second += 64) {
+    for (std::size_t c = 0; c < args.channels;
+         c += 64, weights += 16 * kStepBytes, first += 64, second += 64) {
       _tile_loadd(6, weights, kStepBytes);
       _tile_loadd(4, first, runs[0].step);
       QCONV_DOT(0, 4, 6)
@@ -76,9 +97,10 @@ template <bool Signed, int Runs, int Vectors>
 
 template <bool Signed, int Runs, int Vectors>
 void run_tiles(const Args& args) noexcept {
-  alignas(64) std::int32_t sums[Runs * 16 * Vectors * 16];
   constexpr std::int64_t kRowBytes = Vectors * 64;
+  constexpr std::size_t kRunSums = 16 * Vectors * 16;
   const std::int32_t* const initial = args.epilogue.initial;
+  Pending& p = pending;
   std::int64_t offset = args.channel_offset;
   for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
     _tile_loadd(0, initial, 0);
@@ -86,27 +108,35 @@ void run_tiles(const Args& args) noexcept {
     if constexpr (Runs == 2) _tile_loadd(2, initial, 0);
     if constexpr (Runs == 2 && Vectors == 2) _tile_loadd(3, initial + 16, 0);
     multiply<Signed, Runs, Vectors>(args, offset);
+    finish_pending(p);
+    p.buffer ^= 1;
+    std::int32_t* const sums = p.sums[p.buffer];
     _tile_stored(0, sums, kRowBytes);
     if constexpr (Vectors == 2) _tile_stored(1, sums + 16, kRowBytes);
-    if constexpr (Runs == 2) _tile_stored(2, sums + 16 * Vectors * 16, kRowBytes);
-    if constexpr (Runs == 2 && Vectors == 2) _tile_stored(3, sums + 16 * Vectors * 16 + 16, kRowBytes);
-    finish_stored<V, Vectors>(args, t, sums);
+    if constexpr (Runs == 2) _tile_stored(2, sums + kRunSums, kRowBytes);
+    if constexpr (Runs == 2 && Vectors == 2) _tile_stored(3, sums + kRunSums + 16, kRowBytes);
+    if (t == 0) {
+      p.finish = finish_stored<V, Vectors>;
+      p.args = args;
+    }
+    p.tile = t;
+  }
+  // The sums of rows are the caller's until it returns.
+  if (args.epilogue.weight_zero_points != nullptr) {
+    finish_pending(p);
+    p.finish = nullptr;
   }
 }
 
-template <bool Signed, int Vectors>
+template <int Vectors, bool Signed>
 void run(const Args& args) noexcept {
   args.rows > 16 ? run_tiles<Signed, 2, Vectors>(args) : run_tiles<Signed, 1, Vectors>(args);
 }
 
 }  // namespace
 
-extern const TileUnit unit_amx;
-const TileUnit unit_amx{begin, end, gather};
-
-void qu8qs8_igemm_32x32c64_amx(const Args& args) noexcept { run<false, 2>(args); }
-void qs8qs8_igemm_32x32c64_amx(const Args& args) noexcept { run<true, 2>(args); }
-void qu8qs8_igemm_32x16c64_amx(const Args& args) noexcept { run<false, 1>(args); }
-void qs8qs8_igemm_32x16c64_amx(const Args& args) noexcept { run<true, 1>(args); }
+QCONV_DEFINE_TILE_UNIT(amx)
+QCONV_DEFINE_TILES(amx, 32, 32, 2)
+QCONV_DEFINE_TILES(amx, 32, 16, 1)
 
 }  // namespace qconv::engines::igemm
