@@ -7,21 +7,39 @@
 #include "engines/source_index.hpp"
 
 namespace qconv::engines {
+namespace {
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
 
 PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point,
-                         std::int64_t channel_bytes)
+                         std::int64_t channel_bytes, Layout layout)
     : problem_(problem),
       part_(part),
       channel_bytes_(channel_bytes),
+      layout_(layout),
       zeros_(static_cast<std::size_t>(problem.geometry.in_channels), zero_point),
       depths_(part[0].count(problem.output()[0])) {}
 
 std::int64_t PaddedLines::copied_lines(std::int64_t lines) const {
-  return (lines - 1) * part_[1].stride + part_[1].most_offset() - part_[1].least_offset() + 1;
+  const std::int64_t read =
+      (lines - 1) * part_[1].stride + part_[1].most_offset() - part_[1].least_offset() + 1;
+  return layout_ == Layout::lines ? read : round_up(read, part_[1].stride);
 }
 
 std::int64_t PaddedLines::copied_pixels(std::int64_t width) const {
-  return (width - 1) * part_[2].stride + part_[2].most_offset() - part_[2].least_offset() + 1;
+  const std::int64_t read =
+      (width - 1) * part_[2].stride + part_[2].most_offset() - part_[2].least_offset() + 1;
+  return layout_ == Layout::lines ? read : round_up(read, part_[2].stride);
+}
+
+// Lines that neighbouring outputs read with the same tap lie next to each other with Layout::through.
+std::int64_t PaddedLines::place_of(std::int64_t line, std::int64_t lines) const {
+  const std::int64_t stride = layout_ == Layout::lines ? 1 : part_[1].stride;
+  return line % stride * (lines / stride) + line / stride;
 }
 
 std::size_t PaddedLines::bytes(std::int64_t lines, std::int64_t width) const {
@@ -50,19 +68,29 @@ void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8
   for (std::size_t td = 0; td < depth.taps.size(); ++td) {
     const std::int64_t d =
         padded_index(g.padding_mode, chunk.plane % depths_ * depth.stride + depth.offsets[td], in[0]);
-    for (std::int64_t i = 0; i < lines; ++i, scratch += copy_bytes) {
+    for (std::int64_t i = 0; i < lines; ++i) {
       const std::int64_t h = padded_index_or_none(g.padding_mode, first_line + i, in[1]);
-      if (d < 0 || h < 0) continue;
+      const bool inside = d >= 0 && h >= 0;
+      if (!inside && layout_ == Layout::lines) continue;
+      std::uint8_t* const copied = scratch + place_of(i, lines) * copy_bytes;
       bool read = false;
       for (std::int64_t line = 0; line < chunk.lines; ++line) {
         for (std::size_t th = 0; th < height.taps.size(); ++th) {
           if (line * height.stride + height.offsets[th] - height.least_offset() != i) continue;
-          to[static_cast<std::size_t>(line) * row_taps + td * height.taps.size() + th] = scratch;
+          to[static_cast<std::size_t>(line) * row_taps + td * height.taps.size() + th] = copied;
           read = true;
         }
       }
-      if (read) copy_line(image + (d * in[1] + h) * line_bytes, first_pixel, pixels, scratch);
+      if (!read) continue;
+      if (inside) {
+        copy_line(image + (d * in[1] + h) * line_bytes, first_pixel, pixels, copied);
+      } else {
+        for (std::int64_t x = 0; x < pixels; ++x) {
+          copy_channels(zeros_.data(), g.in_channels, copied + x * g.in_channels * channel_bytes_);
+        }
+      }
     }
+    scratch += lines * copy_bytes;
   }
 }
 

@@ -80,6 +80,13 @@ std::size_t PixelRuns::add_tile(const Indirection& indirection, const Memory& me
   return count;
 }
 
+void PixelRuns::continue_runs(std::int64_t step) {
+  for (std::size_t i = 0; i < runs_.size(); i += 2) {
+    runs_[i].step = step;
+    runs_[i + 1] = {runs_[i].first + kRunPixels * step, step};
+  }
+}
+
 bool PixelRuns::in_place(const Indirection& indirection, const Memory& memory, const Segment& tile,
                          std::int64_t tiles) {
   for (std::int64_t row_tap = 0; row_tap < indirection.row_taps(); ++row_tap) {

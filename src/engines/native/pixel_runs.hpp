@@ -28,13 +28,16 @@ class PixelRuns {
 
   /// Adds a tile's runs, [tap][2], and each tap's index; with `skip` without taps that lie in the padding for
   /// the whole tile. Returns how many there are.
-  std::size_t add_tile(const Indirection& indirection, const Memory& memory, std::span<const Segment> segments,
-                       bool skip, std::uint32_t* tap_indices);
+  std::size_t add_tile(const Indirection& indirection, const Memory& memory,
+                       std::span<const Segment> segments, bool skip, std::uint32_t* tap_indices);
 
   /// Whether so many neighbouring tiles, of which this is the first, find all they read in the input: for a
   /// tile that reads no padding along the width.
   static bool in_place(const Indirection& indirection, const Memory& memory, const Segment& tile,
                        std::int64_t tiles);
+
+  /// The second run of every pair goes on where the first ends, of pixels so far apart.
+  void continue_runs(std::int64_t step);
 
   std::size_t size() const noexcept { return runs_.size(); }
   const igemm::PixelRun* data() const noexcept { return runs_.data(); }

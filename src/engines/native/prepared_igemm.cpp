@@ -11,6 +11,7 @@
 #include "engines/native/padded_lines.hpp"
 #include "engines/native/pixel_runs.hpp"
 #include "engines/native/tiling.hpp"
+#include "support/cache_sizes.hpp"
 
 namespace qconv::engines {
 namespace {
@@ -20,6 +21,7 @@ struct PartPlan {
   const PackedPart* packed;
   Indirection indirection;
   std::optional<PaddedLines> padded;    // where the input is read from copies of its lines
+  bool through;                         // its copies have PaddedLines::Layout::through
   AlignedBuffer<std::int32_t> initial;  // accumulator start, per lane
   bool skip;                            // taps that are all padding
 };
@@ -57,8 +59,10 @@ struct TilePlan {
   std::size_t tiles;
   std::size_t rows;
   std::size_t taps;
-  std::size_t first_row;    // into the offsets of outputs
-  std::size_t first_pixel;  // into the pointers or the pairs of runs, and with them the indices of taps
+  std::size_t first_row;       // into the offsets of outputs
+  std::size_t first_pixel;     // into the pointers or the pairs of runs, and with them the indices of taps
+  std::size_t first_span = 0;  // these two of kernels in tile registers
+  std::size_t span_count = 0;
   std::int64_t input_shift = 0;
   std::int64_t output_shift = 0;
 };
@@ -75,6 +79,7 @@ struct Scratch {
   std::vector<std::int64_t> output_lines;
   std::vector<const std::uint8_t*> pixels;
   PixelRuns runs;
+  std::vector<igemm::RowSpan> spans;
   std::vector<std::uint32_t> tap_indices;
   std::vector<std::int64_t> output_offsets;
   std::vector<std::int32_t> row_sums;
@@ -131,13 +136,18 @@ class PreparedIgemm final : public Prepared {
         zeros_[i] = i % 2 == 0 ? static_cast<std::uint8_t>(input_zero_point_) : std::uint8_t{0};
       }
     }
-    const auto lines = weights_->whole_rows     ? Indirection::Lines::padded_whole_rows
-                       : weights_->padded_lines ? Indirection::Lines::padded
-                                                : Indirection::Lines::input;
     for (const PackedPart& part : weights_->parts) {
-      PartPlan plan{&part, Indirection(problem, part.part, lines, channel_bytes), {}, {}, false};
+      const bool through = runs_through(part);
+      const bool padded = weights_->padded_lines || through;
+      const auto lines = weights_->whole_rows ? Indirection::Lines::padded_whole_rows
+                         : padded             ? Indirection::Lines::padded
+                                              : Indirection::Lines::input;
+      PartPlan plan{&part, Indirection(problem, part.part, lines, channel_bytes), {}, through, {}, false};
       if (plan.indirection.planes() * plan.indirection.lines() * plan.indirection.width() == 0) continue;
-      if (weights_->padded_lines) plan.padded.emplace(problem, part.part, zero_byte, channel_bytes);
+      if (padded) {
+        plan.padded.emplace(problem, part.part, zero_byte, channel_bytes,
+                            through ? PaddedLines::Layout::through : PaddedLines::Layout::lines);
+      }
       plan.initial = initial_sums(part, r);
       plan.skip = plan.indirection.reads_padding() && zero_points_.empty();
       parts_.push_back(std::move(plan));
@@ -211,17 +221,34 @@ class PreparedIgemm final : public Prepared {
     const std::int64_t ranges = weights_first ? std::min(blocks, tasks) : 1;
     const std::int64_t most_rows =
         std::max(kFewRows / weights_->channel_bytes, kInputBytes / problem_.geometry.in_channels);
+    // Copies that run through lines may take a quarter of the second-level cache.
+    const ConvGeometry& g = problem_.geometry;
+    const std::int64_t most_through =
+        std::max(kFewRows, cache_sizes().second / 4 / (g.in_channels * g.stride[1] * g.stride[2]));
     Cut cut;
     for (const PartPlan& part : parts_) {
       const Indirection& i = part.indirection;
       const std::int64_t rows = i.planes() * i.lines() * i.width();
-      const std::int64_t cached = kPointers / std::max<std::int64_t>(i.taps(), 1);
+      const std::int64_t cached =
+          part.through ? most_through : kPointers / std::max<std::int64_t>(i.taps(), 1);
       const std::int64_t wanted = (rows * ranges + tasks - 1) / tasks;
-      cut.chunks.emplace_back(i, std::max(weights_->tile_rows, std::min({wanted, cached, most_rows})));
+      cut.chunks.emplace_back(
+          i,
+          std::max(weights_->tile_rows, std::min({wanted, cached, part.through ? most_through : most_rows})));
       cut.first_tasks.push_back(cut.tasks);
       cut.tasks += static_cast<std::size_t>(cut.chunks.back().count());
     }
     return cut;
+  }
+
+  // Whether tiles are to run through all lines of outputs, over copies with PaddedLines::Layout::through:
+  // when more than one tap reads each copy, and few of the rows are no outputs.
+  bool runs_through(const PackedPart& part) const {
+    if (weights_->unit == nullptr || taps(part.part) < 2) return false;
+    const std::int64_t width = part.part[2].count(problem_.output()[2]);
+    const Phase& phase = part.part[2];
+    const std::int64_t between = (phase.most_offset() - phase.least_offset()) / phase.stride;
+    return 2 * between <= width;
   }
 
   // Bytes of a pixel, or of a row of the kernel, with the channels of all groups.
@@ -263,7 +290,9 @@ class PreparedIgemm final : public Prepared {
                                .unit = weights_->unit};
     Indirection::Source& source = readable.source;
     if (part.padded) {
-      grow(memory.padded, part.padded->bytes(chunk.lines, chunk.width) + readable.extent);
+      // The last run of a tile may be half beyond the last output.
+      const auto beyond = static_cast<std::size_t>(weights_->tile_rows * indirection.input_offset(1));
+      grow(memory.padded, part.padded->bytes(chunk.lines, chunk.width) + readable.extent + beyond);
       readable.end = memory.padded.data() + memory.padded.size();
       part.padded->copy(chunk, input, memory.padded.data(), memory.lines.data());
       source.first_x = 0;
@@ -275,8 +304,13 @@ class PreparedIgemm final : public Prepared {
       memory.output_lines.push_back(indirection.output_line(chunk.plane, chunk.first_line + line) +
                                     indirection.output_offset(chunk.first_x));
     }
+    memory.spans.clear();
+    memory.output_offsets.clear();
+    memory.plans.clear();
+    memory.templates.clear();
     const std::size_t most_pixels = static_cast<std::size_t>(chunk.lines * chunk.width * indirection.taps());
     memory.tap_indices.resize(most_pixels);
+    if (part.through) return plan_through(part, readable, chunk, memory);
     std::int64_t unit = 1;
     if (weights_->unit == nullptr) {
       memory.pixels.resize(most_pixels);
@@ -285,9 +319,6 @@ class PreparedIgemm final : public Prepared {
       memory.runs.start(chunk.lines * ((chunk.width - 1) / weights_->tile_rows + 1), indirection.taps(),
                         readable.extent);
     }
-    memory.output_offsets.clear();
-    memory.plans.clear();
-    memory.templates.clear();
     // Neighbouring tiles of a line: those at its ends that reach into the padding one by one, the others as
     // one.
     const auto plan_line = [&](Segment s, std::int64_t tiles) {
@@ -318,6 +349,39 @@ class PreparedIgemm final : public Prepared {
                   [&](const auto&, std::size_t rows) { plan_tile(part, readable, rows, memory); });
   }
 
+  // Tiles that run through all lines of the chunk: all their pointers are shifts of those of the first.
+  void plan_through(const PartPlan& part, const PixelRuns::Memory& readable, const Chunk& chunk,
+                    Scratch& memory) const {
+    const Indirection& indirection = part.indirection;
+    memory.runs.start(1, indirection.taps(), readable.extent);
+    memory.segments.assign(1, {0, 0, 1});
+    const std::size_t taps =
+        memory.runs.add_tile(indirection, readable, memory.segments, false, memory.tap_indices.data());
+    memory.runs.continue_runs(indirection.input_offset(1));
+    const std::int64_t line_step = part.padded->line_step(chunk.width);
+    const std::int64_t all = (chunk.lines - 1) * line_step + chunk.width;
+    for (std::int64_t first = 0; first < all; first += weights_->tile_rows) {
+      TilePlan tile{1,    static_cast<std::size_t>(std::min(weights_->tile_rows, all - first)),
+                    taps, memory.output_offsets.size(),
+                    0,    memory.spans.size()};
+      tile.input_shift = indirection.input_offset(first);
+      const std::int64_t end = first + static_cast<std::int64_t>(tile.rows);
+      for (std::int64_t line = first / line_step; line * line_step < end; ++line) {
+        const std::int64_t begin = std::max(first, line * line_step);
+        const std::int64_t stop = std::min(end, line * line_step + chunk.width);
+        if (begin >= stop) continue;
+        memory.spans.push_back(
+            {static_cast<std::uint32_t>(begin - first), static_cast<std::uint32_t>(stop - begin)});
+        const std::int64_t output = memory.output_lines[static_cast<std::size_t>(line)];
+        for (std::int64_t i = begin; i < stop; ++i) {
+          memory.output_offsets.push_back(output + indirection.output_offset(i - line * line_step));
+        }
+      }
+      tile.span_count = memory.spans.size() - tile.first_span;
+      if (tile.span_count > 0) memory.plans.push_back(tile);
+    }
+  }
+
   static std::int64_t output_of(const Indirection& indirection, const Scratch& memory, const Segment& s) {
     return memory.output_lines[static_cast<std::size_t>(s.line)] + indirection.output_offset(s.x);
   }
@@ -329,8 +393,9 @@ class PreparedIgemm final : public Prepared {
     std::size_t first_pixel = first_row * static_cast<std::size_t>(part.indirection.taps());
     std::size_t taps = 0;
     if (readable.unit == nullptr) {
-      taps = part.indirection.fill(readable.source, memory.segments, rows, part.skip,
-                                   memory.pixels.data() + first_pixel, memory.tap_indices.data() + first_pixel);
+      taps =
+          part.indirection.fill(readable.source, memory.segments, rows, part.skip,
+                                memory.pixels.data() + first_pixel, memory.tap_indices.data() + first_pixel);
     } else {
       first_pixel = memory.runs.size() / 2;
       taps = memory.runs.add_tile(part.indirection, readable, memory.segments, part.skip,
@@ -342,7 +407,8 @@ class PreparedIgemm final : public Prepared {
         memory.output_offsets.push_back(first + part.indirection.output_offset(i));
       }
     }
-    memory.plans.push_back({1, rows, taps, first_row, first_pixel});
+    memory.plans.push_back({1, rows, taps, first_row, first_pixel, memory.spans.size(), 1});
+    memory.spans.push_back({0, static_cast<std::uint32_t>(rows)});
   }
 
   // Adds tiles that share the pointers of earlier ones of as many outputs whose input lines are as far apart.
@@ -407,6 +473,8 @@ class PreparedIgemm final : public Prepared {
       call.taps = tile.taps;
       call.pixels = memory.pixels.data() + tile.first_pixel;
       call.runs = memory.runs.data() + 2 * tile.first_pixel;
+      call.spans = memory.spans.data() + tile.first_span;
+      call.span_count = tile.span_count;
       call.tap_indices = memory.tap_indices.data() + tile.first_pixel;
       call.channel_offset = group_offset + tile.input_shift;
       call.output_offsets = memory.output_offsets.data() + tile.first_row;
@@ -469,7 +537,8 @@ class PreparedIgemm final : public Prepared {
 
   const std::uint8_t* pixel_of(const TilePlan& tile, std::size_t tap, std::size_t row) const {
     if (weights_->unit == nullptr) return scratch().pixels[tile.first_pixel + tap * tile.rows + row];
-    const igemm::PixelRun& run = scratch().runs.data()[2 * (tile.first_pixel + tap) + row / igemm::kRunPixels];
+    const igemm::PixelRun& run =
+        scratch().runs.data()[2 * (tile.first_pixel + tap) + row / igemm::kRunPixels];
     return run.first + static_cast<std::int64_t>(row % igemm::kRunPixels) * run.step;
   }
 

@@ -38,9 +38,9 @@ class Chunks {
 };
 
 /// Cuts a chunk into tiles of at most `most` outputs, nearly equal in size: whole multiples of `unit` but for
-/// the last, `most` as well. Lines that are long are cut one by one: line(segment, tiles) is called for neighbouring tiles of as many outputs as the segment, the first
-/// of them. Tiles of short lines run on: run(segments, rows) is called for each. Lines and positions count
-/// from the chunk's first.
+/// the last, `most` as well. Lines that are long are cut one by one: line(segment, tiles) is called for
+/// neighbouring tiles of as many outputs as the segment, the first of them. Tiles of short lines run on:
+/// run(segments, rows) is called for each. Lines and positions count from the chunk's first.
 template <class Line, class Run>
 void for_each_tile(const Chunk& chunk, std::int64_t most, std::int64_t unit, std::vector<Segment>& segments,
                    const Line& line, const Run& run) {

@@ -20,6 +20,12 @@ struct PixelRun {
   std::int64_t step;  ///< bytes from one to the next
 };
 
+/// Neighbouring rows of a tile.
+struct RowSpan {
+  std::uint32_t first;
+  std::uint32_t count;
+};
+
 /// One call. Preconditions: 1 <= rows <= the kernel's rows and 1 <= columns <= its columns; no pointer is
 /// null but `addend`, `row_sums` and `spread`. Reads exactly `channels` bytes at each tap, but never less
 /// than 4.
@@ -35,6 +41,8 @@ struct Args {
   /// Of these, [taps][2]: rows 0 to 15 and, where there are more than 16, the others. They load 16 pixels of
   /// every run, and whole multiples of 64 bytes of each.
   const PixelRun* runs;
+  const RowSpan* spans;  ///< of these, the rows that are outputs: what `output_offsets` has one after another
+  std::size_t span_count;
   std::int64_t channel_offset;  ///< added to each: where the group starts, and how far the tile is shifted
   /// Per tap [steps][vectors * lanes][4]. Indirect GEMM takes channels 4 s to 4 s + 3 in step s; when the
   /// channels are no multiple of 4, but more, its last step takes the last 4 of them, some for the second

@@ -116,7 +116,7 @@ void run_tiles(const Args& args) noexcept {
     if constexpr (Runs == 2) _tile_stored(2, sums + kRunSums, kRowBytes);
     if constexpr (Runs == 2 && Vectors == 2) _tile_stored(3, sums + kRunSums + 16, kRowBytes);
     if (t == 0) {
-      p.finish = finish_stored<V, Vectors>;
+      p.finish = finish_spans<V, Vectors>;
       p.args = args;
     }
     p.tile = t;

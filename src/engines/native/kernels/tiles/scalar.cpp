@@ -54,7 +54,7 @@ void run(const Args& args) noexcept {
         }
       }
     }
-    finish_stored<simd::Scalar, Vectors>(args, t, sums);
+    finish_spans<simd::Scalar, Vectors>(args, t, sums);
   }
 }
 
