@@ -55,7 +55,12 @@ Indirection::Indirection(const ConvProblem& problem, const SubConvolution& part,
   width_ = part[2].count(out[2]);
   const Phase& phase = part[2];
   inside_end_ = width_;
-  taps_[2] = lines == Lines::padded_whole_rows ? 1 : static_cast<std::int64_t>(phase.taps.size());
+  const bool whole_rows = lines == Lines::padded_rows || lines == Lines::padded_planes;
+  taps_[2] = whole_rows ? 1 : static_cast<std::int64_t>(phase.taps.size());
+  if (lines == Lines::padded_planes) {
+    input_step_ *= taps_[1];
+    taps_[1] = 1;
+  }
   const std::int64_t first = lines == Lines::input ? 0 : phase.least_offset();
   for (std::size_t t = 0; t < static_cast<std::size_t>(taps_[2]); ++t) {
     width_offsets_.push_back((phase.offsets[t] - first) * g.in_channels * channel_bytes);

@@ -23,8 +23,8 @@ struct Segment {
 class Indirection {
  public:
   /// How the input is read: as it is, or from the lines of a PaddedLines, there also with all width taps as
-  /// one.
-  enum class Lines : std::uint8_t { input, padded, padded_whole_rows };
+  /// one, or all height and width taps.
+  enum class Lines : std::uint8_t { input, padded, padded_rows, padded_planes };
   /// Lines that are padded hold `channel_bytes` for every channel.
   Indirection(const ConvProblem& problem, const SubConvolution& part, Lines lines,
               std::int64_t channel_bytes);

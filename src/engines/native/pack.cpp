@@ -44,11 +44,22 @@ bool suits_whole_rows(const ConvGeometry& g) {
   return has_whole_rows(g) && g.in_channels % kStep != 0 && g.in_channels <= kNarrow;
 }
 
-// The same of tile registers, whose steps are long: when that saves a quarter of them.
-bool saves_tiles(const ConvGeometry& g) {
+// Taps that a fold makes one.
+std::int64_t folded_taps(const ConvGeometry& g, Fold fold) {
+  return (fold == Fold::none ? 1 : g.kernel[2]) * (fold == Fold::planes ? g.kernel[1] : 1);
+}
+
+// The fold that tile registers want, whose steps are long: one that saves a quarter of them.
+Fold tile_fold(const ConvGeometry& g) {
   constexpr auto kBytes = static_cast<std::int64_t>(igemm::kRunBytes);
-  return has_whole_rows(g) && 4 * ceil_div(g.kernel[2] * g.in_channels, kBytes) <=
-                                  3 * g.kernel[2] * ceil_div(g.in_channels, kBytes);
+  constexpr std::int64_t kVeryNarrow = 4;
+  if (!has_whole_rows(g)) return Fold::none;
+  const auto steps = [&](Fold fold) {
+    const std::int64_t taps = folded_taps(g, fold);
+    return g.taps() / taps * ceil_div(taps * g.in_channels, kBytes);
+  };
+  if (g.in_channels <= kVeryNarrow && 4 * steps(Fold::planes) <= 3 * steps(Fold::rows)) return Fold::planes;
+  return 4 * steps(Fold::rows) <= 3 * steps(Fold::none) ? Fold::rows : Fold::none;
 }
 
 // Whether tile registers, whatever of them stays empty, are faster than vectors: by the cycles for 32 outputs
@@ -58,11 +69,11 @@ bool suits_tiles(const ConvGeometry& g, const IgemmKernels& kernels) {
   constexpr std::int64_t kDetourCycles = 150;
   constexpr std::int64_t kVectorCycles = 8;  // for a channel
   if (kernels.tiles.empty() || kernels.always_tiles) return !kernels.tiles.empty();
-  const bool whole_rows = saves_tiles(g);
-  const std::int64_t channels = g.in_channels_per_group() * (whole_rows ? g.kernel[2] : 1);
+  const std::int64_t folded = folded_taps(g, tile_fold(g));
+  const std::int64_t channels = g.in_channels_per_group() * folded;
   // A transposed convolution reads a part of its taps for each output.
   const std::int64_t phases = g.transposed ? g.stride[0] * g.stride[1] * g.stride[2] : 1;
-  const std::int64_t taps = ceil_div(g.taps(), phases * (whole_rows ? g.kernel[2] : 1));
+  const std::int64_t taps = ceil_div(g.taps(), phases * folded);
   const std::int64_t steps = ceil_div(channels, static_cast<std::int64_t>(igemm::kRunBytes));
   return taps * steps * kTileCycles + kDetourCycles < taps * channels * kVectorCycles;
 }
@@ -177,15 +188,18 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
                 std::int64_t channels, const std::vector<std::int64_t>& taps, std::int8_t* values,
                 std::int32_t* tap_sums) {
   const std::int64_t in = packed.geometry.in_channels_per_group();
-  const std::int64_t width = packed.whole_rows ? packed.geometry.kernel[2] : 1;  // taps in a packed one
+  const std::int64_t folded = folded_taps(packed.geometry, packed.fold);
+  const std::int64_t height = packed.fold == Fold::planes ? packed.geometry.kernel[1] : 1;
   const auto step_bytes = static_cast<std::int64_t>(block.kernel->columns * igemm::kStep);
   const std::int64_t tap_bytes = static_cast<std::int64_t>(packed.steps) * step_bytes;
   std::vector<Move> moves;  // of one tap
-  for (std::int64_t c = 0; c < width * channels; ++c) {
+  for (std::int64_t c = 0; c < folded * channels; ++c) {
     const auto [step, place] =
-        step_of(c, width * channels, kStep / packed.channel_bytes, packed.unit != nullptr);
-    moves.push_back(
-        {c % in * source.in_stride() + c / channels, step * step_bytes + place * packed.channel_bytes});
+        step_of(c, folded * channels, kStep / packed.channel_bytes, packed.unit != nullptr);
+    // A folded tap has its pixels from left to right, each with the channels of all rows from top to bottom.
+    const std::int64_t pixel = c / channels;
+    const std::int64_t tap = pixel % height * packed.geometry.kernel[2] + pixel / height;
+    moves.push_back({c % in * source.in_stride() + tap, step * step_bytes + place * packed.channel_bytes});
   }
   const bool fours = packed.channel_bytes == 1 && in % 4 == 0 && in_fours(moves);
   const CopyWeights copy = fours ? copy_weights_in_fours : copy_weights_of(packed.channel_bytes);
@@ -203,13 +217,13 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
   }
   // A few channels of all columns at a time: what is read and written then stays in the first-level cache.
   constexpr std::size_t kAtOnce = 16;
-  const auto count = static_cast<std::size_t>(width * in);
+  const auto count = static_cast<std::size_t>(folded * in);
   for (std::size_t at = 0; at < count; at += kAtOnce) {
     const std::size_t length = std::min(kAtOnce, count - at);
     for (const Column& column : columns) {
       std::int8_t* to = values + column.position * igemm::kStep;
       std::int32_t* sum = tap_sums + column.position;
-      for (std::size_t t = 0; t < taps.size(); t += static_cast<std::size_t>(width)) {
+      for (std::size_t t = 0; t < taps.size(); t += static_cast<std::size_t>(folded)) {
         *sum += copy({column.moves + at, length}, column.row + taps[t], to);
         to += tap_bytes;
         sum += packed.lanes;
@@ -241,11 +255,11 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
     packed->unit = widest.unit;
     packed->groups = geometry.groups / merged_groups(geometry, widest, zero_points);
     packed->in_channels_per_group = geometry.in_channels / packed->groups;
-    packed->whole_rows = tiles ? saves_tiles(geometry) : suits_whole_rows(geometry);
-    packed->tap_channels = packed->in_channels_per_group * (packed->whole_rows ? geometry.kernel[2] : 1);
+    packed->fold = tiles ? tile_fold(geometry) : suits_whole_rows(geometry) ? Fold::rows : Fold::none;
+    packed->tap_channels = packed->in_channels_per_group * folded_taps(geometry, packed->fold);
     packed->channel_bytes = static_cast<std::int64_t>(widest.channel_bytes());
     packed->padded_lines =
-        packed->whole_rows || (!tiles && packed->tap_channels < kStep) || packed->channel_bytes > 1;
+        packed->fold != Fold::none || (!tiles && packed->tap_channels < kStep) || packed->channel_bytes > 1;
     const auto step = static_cast<std::int64_t>(widest.step);
     packed->steps =
         static_cast<std::size_t>(ceil_div(packed->tap_channels, step) * step * packed->channel_bytes / kStep);
@@ -255,7 +269,7 @@ std::shared_ptr<const PackedIgemm> pack_igemm(const ConvGeometry& geometry, cons
   std::size_t total = 0;
   for (SubConvolution& part : decompose(geometry)) {
     PackedPart& p = packed->parts.emplace_back();
-    p.taps = taps(part) / (packed->whole_rows ? geometry.kernel[2] : 1);
+    p.taps = taps(part) / folded_taps(geometry, packed->fold);
     for (const ColumnBlock& block : packed->blocks) {
       p.block_offsets.push_back(total);
       total += static_cast<std::size_t>(p.taps) * packed->steps * block.kernel->columns * igemm::kStep;

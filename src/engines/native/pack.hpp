@@ -23,11 +23,14 @@ struct ColumnBlock {
 /// The weights of one sub-convolution.
 struct PackedPart {
   SubConvolution part;
-  std::int64_t taps;  ///< as packed: a whole kernel row is one with PackedIgemm::whole_rows
+  std::int64_t taps;  ///< as packed: a whole kernel row or plane may be one, see PackedIgemm::fold
   std::vector<std::size_t> block_offsets;  ///< into PackedIgemm::values, per column block
   std::vector<std::int32_t> tap_sums;      ///< [tap][lane of all blocks]: sums of the weights of one tap
   std::vector<std::int32_t> sums;          ///< [lane]: the same over all taps
 };
+
+/// How much of the kernel is packed as one tap.
+enum class Fold : std::uint8_t { none, rows, planes };
 
 /// Weights in the order in which the indirect GEMM and the grouped kernels read them.
 ///
@@ -35,12 +38,12 @@ struct PackedPart {
 /// groups narrower than a vector are merged: m groups become one whose weights are zero across the old
 /// borders, so that a vector is filled with the channels of m groups.
 ///
-/// With few input channels, a row of the kernel is one tap (`whole_rows`): it is contiguous in a
-/// channels-last input, so that no step of four bytes is left half empty. It is read from a PaddedLines, as
-/// are pixels of fewer than four bytes.
+/// With few input channels, a row of the kernel is one tap (Fold::rows): it is contiguous in a channels-last
+/// input, so that no step is left half empty. With very few a plane of it is (Fold::planes), where steps are
+/// as long as a tile register. Both are read from a PaddedLines, as are pixels of fewer than four bytes.
 struct PackedIgemm final : PackedWeights {
   ConvGeometry geometry;
-  bool whole_rows = false;
+  Fold fold = Fold::none;
   bool padded_lines = false;               ///< the input is read from copies of its lines, see PaddedLines
   std::int64_t groups = 1;                 ///< after merging; of the grouped kernels, blocks
   std::int64_t in_channels_per_group = 1;  ///< of such a group

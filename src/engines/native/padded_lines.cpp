@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engines/native/epilogue.hpp"
+#include "engines/native/kernels/igemm/igemm.hpp"
 #include "engines/source_index.hpp"
 
 namespace qconv::engines {
@@ -25,6 +26,7 @@ PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part,
       depths_(part[0].count(problem.output()[0])) {}
 
 std::int64_t PaddedLines::copied_lines(std::int64_t lines) const {
+  if (layout_ == Layout::planes) return lines * static_cast<std::int64_t>(part_[1].taps.size());
   const std::int64_t read =
       (lines - 1) * part_[1].stride + part_[1].most_offset() - part_[1].least_offset() + 1;
   return layout_ == Layout::lines ? read : round_up(read, part_[1].stride);
@@ -50,47 +52,119 @@ std::size_t PaddedLines::bytes(std::int64_t lines, std::int64_t width) const {
                                                          problem_.geometry.in_channels * channel_bytes_);
 }
 
+// Whether any of so many lines of outputs reads this copied line.
+bool PaddedLines::is_read(std::int64_t copied, std::int64_t lines) const {
+  const Phase& height = part_[1];
+  return std::any_of(height.offsets.begin(), height.offsets.end(), [&](std::int64_t offset) {
+    const std::int64_t at = copied - (offset - height.least_offset());
+    return at >= 0 && at % height.stride == 0 && at / height.stride < lines;
+  });
+}
+
 void PaddedLines::copy(const Chunk& chunk, const std::uint8_t* input, std::uint8_t* scratch,
                        const std::uint8_t** to) const {
   const ConvGeometry& g = problem_.geometry;
   const Spatial& in = problem_.input;
   const Phase& depth = part_[0];
   const Phase& height = part_[1];
-  const std::int64_t line_bytes = in[2] * g.in_channels;
-  const std::uint8_t* image = input + chunk.plane / depths_ * in[0] * in[1] * line_bytes;
-  const std::int64_t pixels = copied_pixels(chunk.width);
-  const std::int64_t copy_bytes = pixels * g.in_channels * channel_bytes_;
+  const std::uint8_t* image = input + chunk.plane / depths_ * in[0] * in[1] * in[2] * g.in_channels;
   const std::int64_t lines = copied_lines(chunk.lines);
-  const std::int64_t first_line = chunk.first_line * height.stride + height.least_offset();
-  const std::int64_t first_pixel = chunk.first_x * part_[2].stride + part_[2].least_offset();
-  const std::size_t row_taps = depth.taps.size() * height.taps.size();
-  std::fill_n(to, static_cast<std::size_t>(chunk.lines) * row_taps, nullptr);
-  for (std::size_t td = 0; td < depth.taps.size(); ++td) {
+  const std::int64_t line_bytes = copied_pixels(chunk.width) * g.in_channels * channel_bytes_;
+  const auto height_taps = static_cast<std::int64_t>(layout_ == Layout::planes ? 1 : height.taps.size());
+  const std::int64_t row_taps = static_cast<std::int64_t>(depth.taps.size()) * height_taps;
+  for (std::size_t td = 0; td < depth.taps.size(); ++td, scratch += lines * line_bytes) {
     const std::int64_t d =
         padded_index(g.padding_mode, chunk.plane % depths_ * depth.stride + depth.offsets[td], in[0]);
-    for (std::int64_t i = 0; i < lines; ++i) {
-      const std::int64_t h = padded_index_or_none(g.padding_mode, first_line + i, in[1]);
-      const bool inside = d >= 0 && h >= 0;
-      if (!inside && layout_ == Layout::lines) continue;
-      std::uint8_t* const copied = scratch + place_of(i, lines) * copy_bytes;
-      bool read = false;
-      for (std::int64_t line = 0; line < chunk.lines; ++line) {
-        for (std::size_t th = 0; th < height.taps.size(); ++th) {
-          if (line * height.stride + height.offsets[th] - height.least_offset() != i) continue;
-          to[static_cast<std::size_t>(line) * row_taps + td * height.taps.size() + th] = copied;
-          read = true;
+    copy_plane(image, d, chunk, scratch);
+    for (std::int64_t line = 0; line < chunk.lines; ++line) {
+      for (std::int64_t th = 0; th < height_taps; ++th) {
+        const std::uint8_t*& p = to[line * row_taps + static_cast<std::int64_t>(td) * height_taps + th];
+        if (layout_ == Layout::planes) {
+          p = scratch + line * (lines / chunk.lines) * line_bytes;
+          continue;
         }
-      }
-      if (!read) continue;
-      if (inside) {
-        copy_line(image + (d * in[1] + h) * line_bytes, first_pixel, pixels, copied);
-      } else {
-        for (std::int64_t x = 0; x < pixels; ++x) {
-          copy_channels(zeros_.data(), g.in_channels, copied + x * g.in_channels * channel_bytes_);
-        }
+        const std::int64_t i =
+            line * height.stride + height.offsets[static_cast<std::size_t>(th)] - height.least_offset();
+        const std::int64_t first_line = chunk.first_line * height.stride + height.least_offset();
+        const bool padding = d < 0 || padded_index_or_none(g.padding_mode, first_line + i, in[1]) < 0;
+        p = padding && layout_ == Layout::lines ? nullptr : scratch + place_of(i, lines) * line_bytes;
       }
     }
-    scratch += lines * copy_bytes;
+  }
+}
+
+// What the chunk reads of one depth of the image; -1 is zero padding.
+void PaddedLines::copy_plane(const std::uint8_t* image, std::int64_t depth, const Chunk& chunk,
+                             std::uint8_t* scratch) const {
+  const ConvGeometry& g = problem_.geometry;
+  const Spatial& in = problem_.input;
+  const std::uint8_t* plane = depth < 0 ? nullptr : image + depth * in[1] * in[2] * g.in_channels;
+  const std::int64_t pixels = copied_pixels(chunk.width);
+  const std::int64_t line_bytes = pixels * g.in_channels * channel_bytes_;
+  const std::int64_t lines = copied_lines(chunk.lines);
+  const std::int64_t first_line = chunk.first_line * part_[1].stride;
+  const std::int64_t first_pixel = chunk.first_x * part_[2].stride + part_[2].least_offset();
+  if (layout_ == Layout::planes) {
+    for (std::int64_t line = 0; line < chunk.lines; ++line) {
+      copy_output_line(plane, first_line + line * part_[1].stride, first_pixel, pixels, scratch);
+      scratch += lines / chunk.lines * line_bytes;
+    }
+    return;
+  }
+  for (std::int64_t i = 0; i < lines; ++i) {
+    const std::int64_t h =
+        padded_index_or_none(g.padding_mode, first_line + part_[1].least_offset() + i, in[1]);
+    const bool padding = plane == nullptr || h < 0;
+    if ((padding && layout_ == Layout::lines) || !is_read(i, chunk.lines)) continue;
+    std::uint8_t* const to = scratch + place_of(i, lines) * line_bytes;
+    if (!padding) {
+      copy_line(plane + h * in[2] * g.in_channels, first_pixel, pixels, to);
+      continue;
+    }
+    for (std::int64_t x = 0; x < pixels; ++x) {
+      copy_channels(zeros_.data(), g.in_channels, to + x * g.in_channels * channel_bytes_);
+    }
+  }
+}
+
+// Of each pixel, the rows that one line of outputs reads. A pixel has at most four bytes, and is copied as
+// four where that is no harm: what is too much lies where the next one will.
+void PaddedLines::copy_output_line(const std::uint8_t* plane, std::int64_t first_line, std::int64_t first,
+                                   std::int64_t pixels, std::uint8_t* to) const {
+  const ConvGeometry& g = problem_.geometry;
+  const std::int64_t channels = g.in_channels;
+  const std::int64_t width = problem_.input[2];
+  const auto rows = static_cast<std::int64_t>(part_[1].taps.size());
+  const auto row = [&](std::int64_t th) -> const std::uint8_t* {
+    const std::int64_t h = padded_index_or_none(
+        g.padding_mode, first_line + part_[1].offsets[static_cast<std::size_t>(th)], problem_.input[1]);
+    return plane == nullptr || h < 0 ? nullptr : plane + h * width * channels;
+  };
+  constexpr std::int64_t kMostRows = 16;
+  const std::uint8_t* sources[kMostRows];
+  for (std::int64_t begin = 0; begin < rows; begin += kMostRows) {
+    const std::int64_t count = std::min(kMostRows, rows - begin);
+    constexpr auto kWord = static_cast<std::int64_t>(igemm::kStep);
+    bool all = true;
+    for (std::int64_t i = 0; i < count; ++i) {
+      sources[i] = row(begin + i);
+      all = all && sources[i] != nullptr;
+    }
+    for (std::int64_t x = 0; x < pixels; ++x) {
+      std::uint8_t* at = to + (x * rows + begin) * channels;
+      const std::int64_t from = padded_index_or_none(g.padding_mode, first + x, width);
+      if (all && from >= 0 && from + kWord < width && x + 1 < pixels && count == rows) {
+        for (std::int64_t i = 0; i < count; ++i, at += channels) {
+          std::memcpy(at, sources[i] + from * channels, igemm::kStep);
+        }
+        continue;
+      }
+      for (std::int64_t i = 0; i < count; ++i, at += channels) {
+        const bool zero = sources[i] == nullptr || from < 0;
+        std::memcpy(at, zero ? zeros_.data() : sources[i] + from * channels,
+                    static_cast<std::size_t>(channels));
+      }
+    }
   }
 }
 

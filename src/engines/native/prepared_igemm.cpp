@@ -139,14 +139,17 @@ class PreparedIgemm final : public Prepared {
     for (const PackedPart& part : weights_->parts) {
       const bool through = runs_through(part);
       const bool padded = weights_->padded_lines || through;
-      const auto lines = weights_->whole_rows ? Indirection::Lines::padded_whole_rows
-                         : padded             ? Indirection::Lines::padded
-                                              : Indirection::Lines::input;
+      const auto lines = weights_->fold == Fold::planes ? Indirection::Lines::padded_planes
+                         : weights_->fold == Fold::rows ? Indirection::Lines::padded_rows
+                         : padded                       ? Indirection::Lines::padded
+                                                        : Indirection::Lines::input;
       PartPlan plan{&part, Indirection(problem, part.part, lines, channel_bytes), {}, through, {}, false};
       if (plan.indirection.planes() * plan.indirection.lines() * plan.indirection.width() == 0) continue;
       if (padded) {
         plan.padded.emplace(problem, part.part, zero_byte, channel_bytes,
-                            through ? PaddedLines::Layout::through : PaddedLines::Layout::lines);
+                            weights_->fold == Fold::planes ? PaddedLines::Layout::planes
+                            : through                      ? PaddedLines::Layout::through
+                                                           : PaddedLines::Layout::lines);
       }
       plan.initial = initial_sums(part, r);
       plan.skip = plan.indirection.reads_padding() && zero_points_.empty();
