@@ -24,8 +24,11 @@ from layers import Layer, read_layers
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build" / "bench"
 DOCUMENT = ROOT / "docs" / "performance.md"
+QCONV = ROOT / "build/release/src/cli/qconv"
 PEERS = ROOT / "bench" / "peers"
-BEST_ISA = "avx512vnni"
+# oneDNN's names for the instruction sets; the oldest of the processors that this page is about has no more.
+ONEDNN_ISAS = {"avx2": "AVX2", "avx512vnni": "AVX512_CORE_VNNI", "amx": "AVX512_CORE_AMX"}
+USUAL_ISA = "avx512vnni"
 
 Contender = Qconv | Worker
 
@@ -38,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, nargs="+", default=sorted({1, cores}), help="numbers of threads (%(default)s)"
     )
-    parser.add_argument("--isa", choices=["avx2"], default="", help="hold qconv and oneDNN to this instruction set")
+    parser.add_argument("--isa", choices=ONEDNN_ISAS, default="", help="hold qconv and oneDNN to this instruction set")
     parser.add_argument("--passes", type=int, default=2, help="how often to go through, the faster time counts")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only contenders that start so")
     parser.add_argument(
@@ -56,8 +59,8 @@ def peer_environment(threads: int, isa: str) -> dict[str, str]:
     environment = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "active"}
     if threads > 1:
         environment["OMP_PROC_BIND"] = "true"
-    if isa:  # oneDNN's names for it, of 3.x and of 2.x
-        environment |= {"ONEDNN_MAX_CPU_ISA": isa.upper(), "DNNL_MAX_CPU_ISA": isa.upper()}
+    if isa:  # of 3.x and of 2.x
+        environment |= {"ONEDNN_MAX_CPU_ISA": ONEDNN_ISAS[isa], "DNNL_MAX_CPU_ISA": ONEDNN_ISAS[isa]}
     return environment
 
 
@@ -75,7 +78,7 @@ def peer_commands(arguments: argparse.Namespace, threads: int) -> Iterator[tuple
 
 
 def start_contenders(arguments: argparse.Namespace, threads: int, stack: contextlib.ExitStack) -> list[Contender]:
-    contenders: list[Contender] = [Qconv(ROOT / "build/release/src/cli/qconv", threads, arguments.isa)]
+    contenders: list[Contender] = [Qconv(QCONV, threads, arguments.isa)]
     for name, command in peer_commands(arguments, threads):
         if arguments.only and not any(name.lower().startswith(only.lower()) for only in arguments.only):
             continue
@@ -106,6 +109,11 @@ def row_of(contender: Contender, layer: Layer, answer: Answer, isa: str, threads
     of_peak = gops * layer.useful_share / peak
     identity = contender.name, contender.version, isa, threads, layer.name, answer.kernel
     return results.Row(*identity, answer.median_us, answer.min_us, gops, of_peak, answer.reason)
+
+
+def best_isa() -> str:
+    output = subprocess.run([QCONV, "info", "--json"], capture_output=True, text=True, check=True).stdout
+    return next(some["name"] for some in json.loads(output)["instruction_sets"] if some["active"])
 
 
 def measured_peak(threads: int, isa: str) -> dict[str, float]:
@@ -154,7 +162,7 @@ def machine() -> dict[str, str]:
 def measure(arguments: argparse.Namespace, layers: list[Layer], files: dict[str, Path]) -> None:
     known = json.loads(files["facts"].read_text()) if arguments.keep and files["facts"].exists() else {}
     old = results.read_rows(files["rows"]) if arguments.keep and files["rows"].exists() else []
-    isa = arguments.isa or BEST_ISA
+    isa = arguments.isa or best_isa()
     peaks = {int(threads): peak for threads, peak in known.get("peaks", {}).items()}
     new: list[results.Row] = []
     for threads in arguments.threads:
@@ -209,7 +217,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"bench: no layer has '{arguments.filter}' in its name", file=sys.stderr)
         return 2
     # Each list and instruction set has files and a section of the document of its own.
-    key = arguments.layers.stem + (f"-{arguments.isa}" if arguments.isa else "")
+    isa = arguments.isa or best_isa()
+    key = arguments.layers.stem + (f"-{isa}" if arguments.isa or isa != USUAL_ISA else "")
     if (arguments.filter or arguments.only) and not arguments.keep:
         key += "-part"  # so that a whole run's rows stay
     BUILT.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 // What this processor can reach at most: multiply-adds of 8-bit integers with everything in registers, and
 // bytes read per second from each level of the memory.
 //
-//   peak THREADS ISA        (ISA: avx512vnni or avx2)
+//   peak THREADS ISA        (ISA: amx, avx512vnni or avx2)
 //
 // Prints "NAME VALUE" lines: gops (2 operations per multiply-add), then gigabytes per second by all threads
 // together. Of avx2, whose dot product of bytes takes three instructions: vpmaddubsw, vpmaddwd, vpaddd.
@@ -19,6 +19,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace {
 
@@ -45,6 +47,46 @@ void avx2_dot_products(std::int64_t times) {
   for (std::int64_t i = 0; i < times; ++i) asm volatile(TWELVE(DOT)::: ALL_REGISTERS);
 #undef DOT
 }
+
+// AMX: four products of 16 x 64 by 64 x 16 bytes at a time, on a processor that lets this process use it.
+constexpr double kAmxMultiplyAdds = 4 * 16 * 16 * 64;
+void amx_dot_products(std::int64_t times) {
+  struct alignas(64) Shapes {
+    std::uint8_t palette = 1;
+    std::uint8_t unused[15] = {};
+    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  };
+  const Shapes shapes;
+  asm volatile("ldtilecfg %0" : : "m"(shapes));
+  for (std::int64_t i = 0; i < times; ++i) {
+    asm volatile(
+        "tdpbusd %%tmm6, %%tmm4, %%tmm0\n\ttdpbusd %%tmm7, %%tmm4, %%tmm1\n\t"
+        "tdpbusd %%tmm6, %%tmm5, %%tmm2\n\ttdpbusd %%tmm7, %%tmm5, %%tmm3" ::);
+  }
+  asm volatile("tilerelease" ::);
+}
+
+bool may_use_amx() {
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+struct Products {
+  const char* isa;
+  bool (*supported)();
+  void (*run)(std::int64_t times);
+  double multiply_adds;  // each time
+  std::int64_t times;
+};
+constexpr Products kProducts[]{
+    {"amx", may_use_amx, amx_dot_products, kAmxMultiplyAdds, 2'000'000},
+    {"avx512vnni", [] { return __builtin_cpu_supports("avx512vnni") != 0; }, avx512_dot_products,
+     kAvx512MultiplyAdds, 20'000'000},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") != 0; }, avx2_dot_products, kAvx2MultiplyAdds,
+     20'000'000},
+};
 
 constexpr std::size_t kBytesPerRead = 256;
 void avx512_read(const std::uint8_t* bytes, std::size_t count) {
@@ -133,20 +175,19 @@ double read_rate(int threads, std::size_t bytes, bool avx512) {
 int main(int argc, char** argv) {
   const int threads = argc == 3 ? std::atoi(argv[1]) : 0;
   const std::string isa = argc == 3 ? argv[2] : "";
-  if (threads < 1 || (isa != "avx512vnni" && isa != "avx2")) {
-    std::fprintf(stderr, "usage: peak THREADS avx512vnni|avx2\n");
+  const auto* products = std::find_if(std::begin(kProducts), std::end(kProducts),
+                                      [&](const Products& p) { return isa == p.isa; });
+  if (threads < 1 || products == std::end(kProducts)) {
+    std::fprintf(stderr, "usage: peak THREADS amx|avx512vnni|avx2\n");
     return 2;
   }
-  const bool avx512 = isa == "avx512vnni";
-  if (avx512 ? !__builtin_cpu_supports("avx512vnni") : !__builtin_cpu_supports("avx2")) {
+  if (!products->supported()) {
     std::fprintf(stderr, "peak: this processor has no %s\n", isa.c_str());
     return 1;
   }
-  constexpr std::int64_t kTimes = 20'000'000;
-  const double seconds =
-      seconds_of(threads, [&](int) { avx512 ? avx512_dot_products(kTimes) : avx2_dot_products(kTimes); });
-  const double multiply_adds =
-      (avx512 ? kAvx512MultiplyAdds : kAvx2MultiplyAdds) * static_cast<double>(kTimes);
+  const double seconds = seconds_of(threads, [&](int) { products->run(products->times); });
+  const double multiply_adds = products->multiply_adds * static_cast<double>(products->times);
+  const bool avx512 = isa != "avx2";
   std::printf("gops %.1f\n", 2 * multiply_adds * threads / seconds * 1e-9);
   std::printf("l1_gbs %.1f\n", read_rate(threads, std::size_t{16} << 10, avx512));
   std::printf("l2_gbs %.1f\n", read_rate(threads, std::size_t{512} << 10, avx512));
