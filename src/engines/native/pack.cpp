@@ -66,7 +66,7 @@ Fold tile_fold(const ConvGeometry& g) {
 // of 32 channels each, in which the sums of tiles take a detour through memory besides.
 bool suits_tiles(const ConvGeometry& g, const IgemmKernels& kernels) {
   constexpr std::int64_t kTileCycles = 70;  // 4 products of 16 by 64 bytes and 64 by 16
-  constexpr std::int64_t kDetourCycles = 150;
+  constexpr std::int64_t kDetourCycles = 320;
   constexpr std::int64_t kVectorCycles = 8;  // for a channel
   if (kernels.tiles.empty() || kernels.always_tiles) return !kernels.tiles.empty();
   const std::int64_t folded = folded_taps(g, tile_fold(g));

@@ -14,6 +14,36 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+constexpr auto kWord = static_cast<std::int64_t>(igemm::kStep);
+
+// Pixels of at most a word next to those of the other rows. They are copied as words: what is too much of one
+// lies where the next will.
+template <std::size_t Rows>
+void interleave_rows(const std::uint8_t* const* sources, std::size_t rows, std::int64_t offset,
+                     std::int64_t pixels, std::int64_t channels, std::uint8_t* to) {
+  const std::size_t count = Rows > 0 ? Rows : rows;
+  for (std::int64_t x = 0; x < pixels; ++x, offset += channels) {
+    for (std::size_t i = 0; i < count; ++i, to += channels) std::memcpy(to, sources[i] + offset, kWord);
+  }
+}
+
+void interleave(const std::vector<const std::uint8_t*>& sources, std::int64_t offset, std::int64_t pixels,
+                std::int64_t channels, std::uint8_t* to) {
+  const auto of = [&]<std::size_t Rows>() {
+    interleave_rows<Rows>(sources.data(), sources.size(), offset, pixels, channels, to);
+  };
+  switch (sources.size()) {  // the usual ones unrolled
+    case 3:
+      return of.operator()<3>();
+    case 5:
+      return of.operator()<5>();
+    case 7:
+      return of.operator()<7>();
+    default:
+      return of.operator()<0>();
+  }
+}
+
 }  // namespace
 
 PaddedLines::PaddedLines(const ConvProblem& problem, const SubConvolution& part, std::uint8_t zero_point,
@@ -127,45 +157,39 @@ void PaddedLines::copy_plane(const std::uint8_t* image, std::int64_t depth, cons
   }
 }
 
-// Of each pixel, the rows that one line of outputs reads. A pixel has at most four bytes, and is copied as
-// four where that is no harm: what is too much lies where the next one will.
+// Of each pixel, the rows that one line of outputs reads.
 void PaddedLines::copy_output_line(const std::uint8_t* plane, std::int64_t first_line, std::int64_t first,
                                    std::int64_t pixels, std::uint8_t* to) const {
   const ConvGeometry& g = problem_.geometry;
   const std::int64_t channels = g.in_channels;
   const std::int64_t width = problem_.input[2];
-  const auto rows = static_cast<std::int64_t>(part_[1].taps.size());
-  const auto row = [&](std::int64_t th) -> const std::uint8_t* {
-    const std::int64_t h = padded_index_or_none(
-        g.padding_mode, first_line + part_[1].offsets[static_cast<std::size_t>(th)], problem_.input[1]);
-    return plane == nullptr || h < 0 ? nullptr : plane + h * width * channels;
-  };
-  constexpr std::int64_t kMostRows = 16;
-  const std::uint8_t* sources[kMostRows];
-  for (std::int64_t begin = 0; begin < rows; begin += kMostRows) {
-    const std::int64_t count = std::min(kMostRows, rows - begin);
-    constexpr auto kWord = static_cast<std::int64_t>(igemm::kStep);
-    bool all = true;
-    for (std::int64_t i = 0; i < count; ++i) {
-      sources[i] = row(begin + i);
-      all = all && sources[i] != nullptr;
-    }
-    for (std::int64_t x = 0; x < pixels; ++x) {
-      std::uint8_t* at = to + (x * rows + begin) * channels;
-      const std::int64_t from = padded_index_or_none(g.padding_mode, first + x, width);
-      if (all && from >= 0 && from + kWord < width && x + 1 < pixels && count == rows) {
-        for (std::int64_t i = 0; i < count; ++i, at += channels) {
-          std::memcpy(at, sources[i] + from * channels, igemm::kStep);
-        }
-        continue;
-      }
-      for (std::int64_t i = 0; i < count; ++i, at += channels) {
-        const bool zero = sources[i] == nullptr || from < 0;
-        std::memcpy(at, zero ? zeros_.data() : sources[i] + from * channels,
-                    static_cast<std::size_t>(channels));
-      }
-    }
+  const std::vector<std::int64_t>& offsets = part_[1].offsets;
+  const auto rows = static_cast<std::int64_t>(offsets.size());
+  thread_local std::vector<const std::uint8_t*> sources;  // null in zero padding
+  sources.clear();
+  for (const std::int64_t offset : offsets) {
+    const std::int64_t h = padded_index_or_none(g.padding_mode, first_line + offset, problem_.input[1]);
+    sources.push_back(plane == nullptr || h < 0 ? nullptr : plane + h * width * channels);
   }
+  // Pixels that all rows have and that may be read as words, though they are narrower.
+  const bool all = std::find(sources.begin(), sources.end(), nullptr) == sources.end();
+  const std::int64_t begin = std::clamp<std::int64_t>(-first, 0, pixels);
+  const std::int64_t words = std::min(width - kWord - first, pixels - 1);
+  const std::int64_t end = all ? std::max(begin, words) : begin;
+  const auto exactly = [&](std::int64_t from, std::int64_t stop) {
+    for (std::int64_t x = from; x < stop; ++x) {
+      const std::int64_t at = padded_index_or_none(g.padding_mode, first + x, width);
+      std::uint8_t* pixel = to + x * rows * channels;
+      for (const std::uint8_t* source : sources) {
+        const bool zero = source == nullptr || at < 0;
+        std::memcpy(pixel, zero ? zeros_.data() : source + at * channels, static_cast<std::size_t>(channels));
+        pixel += channels;
+      }
+    }
+  };
+  exactly(0, begin);
+  interleave(sources, (first + begin) * channels, end - begin, channels, to + begin * rows * channels);
+  exactly(end, pixels);
 }
 
 void PaddedLines::copy_line(const std::uint8_t* line, std::int64_t first, std::int64_t pixels,

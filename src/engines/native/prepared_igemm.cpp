@@ -160,8 +160,7 @@ class PreparedIgemm final : public Prepared {
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
-    // A vector instruction makes dozens of these multiply-adds.
-    const std::int64_t work = problem_.multiply_adds() / 8;
+    const std::int64_t work = this->work();
     const auto threads = static_cast<std::size_t>(work < kSmallWork ? 1 : pool.num_threads());
     const Cut& cut = threads == 1 ? one_thread_ : all_threads_;
     const std::size_t ranges = column_ranges(cut.tasks, weights_->blocks.size(), threads);
@@ -172,7 +171,7 @@ class PreparedIgemm final : public Prepared {
   std::string explain() const override {
     std::int64_t rows = 0;
     std::size_t bytes = 0;
-    const bool alone = problem_.multiply_adds() / 8 < kSmallWork;
+    const bool alone = work() < kSmallWork;
     const Cut& cut = alone ? one_thread_ : all_threads_;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       const PartPlan& part = parts_[i];
@@ -193,6 +192,9 @@ class PreparedIgemm final : public Prepared {
   std::string kernel_name() const override { return weights_->kernel(); }
 
  private:
+  // What parallel_for wants to know: a vector instruction makes dozens of multiply-adds, a tile's thousands.
+  std::int64_t work() const { return problem_.multiply_adds() / (weights_->unit == nullptr ? 8 : 32); }
+
   // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + taps channels za zw; all but the terms with a are
   // known now. Modulo 2^32 throughout: the whole is exact, its terms need not be.
   AlignedBuffer<std::int32_t> initial_sums(const PackedPart& part, const Requantization& r) const {
