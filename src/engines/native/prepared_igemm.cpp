@@ -156,7 +156,7 @@ class PreparedIgemm final : public Prepared {
       parts_.push_back(std::move(plan));
     }
     one_thread_ = cut(1);
-    all_threads_ = cut(kTasks);
+    all_threads_ = cut(weights_->unit == nullptr ? kTasks : kTileTasks);
   }
 
   void run(const RunArgs& args, ThreadPool& pool) const override {
@@ -169,10 +169,20 @@ class PreparedIgemm final : public Prepared {
   }
 
   std::string explain() const override {
+    const bool alone = work() < kSmallWork;
+    const std::string threads = alone ? "one thread" : fmt::format("on several {}", explain(all_threads_));
+    return fmt::format("tiles of {} rows; {} column blocks; {} parts; on one thread {}; {}",
+                       weights_->tile_rows, weights_->blocks.size(), parts_.size(), explain(one_thread_),
+                       threads);
+  }
+
+  std::string kernel_name() const override { return weights_->kernel(); }
+
+ private:
+  // A cut in words.
+  std::string explain(const Cut& cut) const {
     std::int64_t rows = 0;
     std::size_t bytes = 0;
-    const bool alone = work() < kSmallWork;
-    const Cut& cut = alone ? one_thread_ : all_threads_;
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       const PartPlan& part = parts_[i];
       const std::int64_t lines = cut.chunks[i].most_lines();
@@ -183,15 +193,9 @@ class PreparedIgemm final : public Prepared {
       rows = std::max(rows, lines * width);
       bytes = std::max(bytes, static_cast<std::size_t>(pointers) * sizeof(void*) + copied);
     }
-    return fmt::format(
-        "tiles of {} rows; {} chunks of {} rows; {} column blocks; {} parts; {}; {} bytes of scratch",
-        weights_->tile_rows, cut.tasks, rows, weights_->blocks.size(), parts_.size(),
-        alone ? "one thread" : "all threads", bytes);
+    return fmt::format("{} chunks of {} rows with {} bytes of scratch", cut.tasks, rows, bytes);
   }
 
-  std::string kernel_name() const override { return weights_->kernel(); }
-
- private:
   // What parallel_for wants to know: a vector instruction makes dozens of multiply-adds, a tile's thousands.
   std::int64_t work() const { return problem_.multiply_adds() / (weights_->unit == nullptr ? 8 : 32); }
 
@@ -212,6 +216,8 @@ class PreparedIgemm final : public Prepared {
 
   // Enough for several threads.
   static constexpr std::int64_t kTasks = 16;
+  static constexpr std::int64_t kTileTasks =
+      8;  // of tile registers, whose chunks copy lines of their neighbours
 
   // Cuts the outputs into chunks whose pointers and pixels stay within the caches' reach, and small enough
   // for so many tasks: each plans its tiles anew, so no more of them than asked for. But not where the
