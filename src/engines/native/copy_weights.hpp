@@ -24,28 +24,6 @@ std::int32_t copy_weights(std::span<const Move> moves, const std::int8_t* from, 
   return sum;
 }
 
-/// Whether each four weights of a byte that follow each other do so where they come from and where they go.
-inline bool in_fours(std::span<const Move> moves) noexcept {
-  for (std::size_t i = 0; i < moves.size(); ++i) {
-    const Move& first = moves[i / 4 * 4];
-    const auto place = static_cast<std::int64_t>(i % 4);
-    if (moves[i].from != first.from + place || moves[i].to != first.to + place) return false;
-  }
-  return moves.size() % 4 == 0;
-}
-
-/// The same for such weights, four at a time.
-inline std::int32_t copy_weights_in_fours(std::span<const Move> moves, const std::int8_t* from,
-                                          std::int8_t* to) {
-  std::int32_t sum = 0;
-  for (std::size_t i = 0; i < moves.size(); i += 4) {
-    const std::int8_t* w = from + moves[i].from;
-    std::memcpy(to + moves[i].to, w, 4);
-    sum += w[0] + w[1] + w[2] + w[3];
-  }
-  return sum;
-}
-
 /// The same for weights of so many bytes, 1 or 2.
 using CopyWeights = std::int32_t (*)(std::span<const Move> moves, const std::int8_t* from, std::int8_t* to);
 inline CopyWeights copy_weights_of(std::int64_t bytes) {

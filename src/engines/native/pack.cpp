@@ -5,7 +5,7 @@
 #include <cstring>
 #include <functional>
 
-#include "engines/native/copy_weights.hpp"
+#include "engines/native/weight_columns.hpp"
 
 namespace qconv::engines {
 namespace {
@@ -182,6 +182,28 @@ std::array<std::int64_t, 2> step_of(std::int64_t c, std::int64_t channels, std::
   return {c / size, c % size};
 }
 
+// A column's weights, as packing wants to read them: per packed tap its channels one after another. The
+// caller's own where they lie so, else in `staged`.
+const std::int8_t* stage_column(const PackedIgemm& packed, const Source& source, std::int64_t oc,
+                                const std::vector<std::int64_t>& taps, std::int8_t* staged) {
+  const std::int64_t in = packed.geometry.in_channels_per_group();
+  const std::int64_t folded = folded_taps(packed.geometry, packed.fold);
+  const std::int64_t height = packed.fold == Fold::planes ? packed.geometry.kernel[1] : 1;
+  const std::int8_t* const row = source.row(oc);
+  const std::int64_t stride = source.in_stride();
+  if (stride == 1 && taps.size() == 1) return row + taps[0];
+  std::int8_t* to = staged;
+  for (std::size_t t = 0; t < taps.size(); t += static_cast<std::size_t>(folded)) {
+    // A folded tap has its pixels from left to right, each with the channels of all rows from top to bottom.
+    for (std::int64_t pixel = 0; pixel < folded; ++pixel) {
+      const std::int8_t* from = row + taps[t] + pixel % height * packed.geometry.kernel[2] + pixel / height;
+      for (std::int64_t c = 0; c < in; ++c) to[c] = from[c * stride];
+      to += in;
+    }
+  }
+  return staged;
+}
+
 // Packs a block as [tap][step][column][channels of a step], and sums each tap's weights. A column has
 // `channels` input channels, of which those of its own group have weights.
 void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlock& block,
@@ -189,46 +211,34 @@ void pack_block(const PackedIgemm& packed, const Source& source, const ColumnBlo
                 std::int32_t* tap_sums) {
   const std::int64_t in = packed.geometry.in_channels_per_group();
   const std::int64_t folded = folded_taps(packed.geometry, packed.fold);
-  const std::int64_t height = packed.fold == Fold::planes ? packed.geometry.kernel[1] : 1;
   const auto step_bytes = static_cast<std::int64_t>(block.kernel->columns * igemm::kStep);
   const std::int64_t tap_bytes = static_cast<std::int64_t>(packed.steps) * step_bytes;
-  std::vector<Move> moves;  // of one tap
+  std::vector<std::int64_t> places;  // of a tap's channels
   for (std::int64_t c = 0; c < folded * channels; ++c) {
     const auto [step, place] =
         step_of(c, folded * channels, kStep / packed.channel_bytes, packed.unit != nullptr);
-    // A folded tap has its pixels from left to right, each with the channels of all rows from top to bottom.
-    const std::int64_t pixel = c / channels;
-    const std::int64_t tap = pixel % height * packed.geometry.kernel[2] + pixel / height;
-    moves.push_back({c % in * source.in_stride() + tap, step * step_bytes + place * packed.channel_bytes});
+    places.push_back(step * step_bytes + place * packed.channel_bytes);
   }
-  const bool fours = packed.channel_bytes == 1 && in % 4 == 0 && in_fours(moves);
-  const CopyWeights copy = fours ? copy_weights_in_fours : copy_weights_of(packed.channel_bytes);
-  struct Column {
-    const std::int8_t* row;
-    const Move* moves;
-    std::size_t position;
-  };
-  std::vector<Column> columns;
+  const std::size_t count = static_cast<std::size_t>(folded * in);
+  const std::size_t packed_taps = taps.size() / static_cast<std::size_t>(folded);
+  std::vector<std::int8_t> staged(static_cast<std::size_t>(block.columns) * packed_taps * count);
+  std::vector<WeightColumn> columns;
   for (std::int64_t column = 0; column < block.columns; ++column) {
     const std::int64_t oc = block.first + column;
     const std::int64_t own = oc / packed.geometry.out_channels_per_group() * in % channels;
-    columns.push_back(
-        {source.row(oc), moves.data() + own, block.kernel->position(static_cast<std::size_t>(column))});
-  }
-  // A few channels of all columns at a time: what is read and written then stays in the first-level cache.
-  constexpr std::size_t kAtOnce = 16;
-  const auto count = static_cast<std::size_t>(folded * in);
-  for (std::size_t at = 0; at < count; at += kAtOnce) {
-    const std::size_t length = std::min(kAtOnce, count - at);
-    for (const Column& column : columns) {
-      std::int8_t* to = values + column.position * igemm::kStep;
-      std::int32_t* sum = tap_sums + column.position;
-      for (std::size_t t = 0; t < taps.size(); t += static_cast<std::size_t>(folded)) {
-        *sum += copy({column.moves + at, length}, column.row + taps[t], to);
-        to += tap_bytes;
-        sum += packed.lanes;
-      }
+    const std::size_t position = block.kernel->position(static_cast<std::size_t>(column));
+    std::int8_t* const staging = staged.data() + static_cast<std::size_t>(column) * packed_taps * count;
+    columns.push_back({stage_column(packed, source, oc, taps, staging), places.data() + own,
+                       static_cast<std::int64_t>(position * igemm::kStep)});
+    const std::int8_t* from = columns.back().from;
+    for (std::size_t tap = 0; tap < packed_taps; ++tap, from += count) {
+      tap_sums[tap * packed.lanes + position] += sum_weights({from, count});
     }
+  }
+  const bool words = packed.channel_bytes == 1 && in % kStep == 0 && in_words(places);
+  const CopyColumns copy = words ? copy_words : copy_columns_of(packed.channel_bytes);
+  for (std::size_t tap = 0; tap < packed_taps; ++tap, values += tap_bytes) {
+    copy(columns, tap * count, count, values);
   }
 }
 
