@@ -214,10 +214,9 @@ class PreparedIgemm final : public Prepared {
     return initial;
   }
 
-  // Enough for several threads.
+  // Enough for several threads. Those of tile registers copy lines that their neighbours copy, too.
   static constexpr std::int64_t kTasks = 16;
-  static constexpr std::int64_t kTileTasks =
-      8;  // of tile registers, whose chunks copy lines of their neighbours
+  static constexpr std::int64_t kTileTasks = 8;
 
   // Cuts the outputs into chunks whose pointers and pixels stay within the caches' reach, and small enough
   // for so many tasks: each plans its tiles anew, so no more of them than asked for. But not where the
