@@ -8,7 +8,8 @@
 
 namespace qconv {
 
-/// Instruction sets that kernels are written for. `amx` is avx512vnni with tile registers, which multiply matrices.
+/// Instruction sets that kernels are written for. `amx` is avx512vnni with tile registers, which multiply
+/// matrices.
 enum class Isa { scalar, avx2, avx512vnni, amx, neondot };
 
 /// "scalar", "avx2", "avx512vnni", "amx", "neondot".

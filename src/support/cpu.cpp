@@ -38,8 +38,7 @@ bool has_avx512vnni() {
 constexpr std::array<IsaInfo, 5> kTable{{
     {Isa::scalar, "scalar", true, [] { return true; }},
     {Isa::avx2, "avx2", is_built("avx2"), [] { return cpuinfo_has_x86_avx2() && cpuinfo_has_x86_fma3(); }},
-    {Isa::avx512vnni, "avx512vnni", is_built("avx512vnni"),
-     has_avx512vnni},
+    {Isa::avx512vnni, "avx512vnni", is_built("avx512vnni"), has_avx512vnni},
     {Isa::amx, "amx", is_built("amx"), [] { return has_avx512vnni() && may_use_amx(); }},
     {Isa::neondot, "neondot", is_built("neondot"), [] { return cpuinfo_has_arm_neon_dot(); }},
 }};
