@@ -252,13 +252,14 @@ class PreparedIgemm final : public Prepared {
   }
 
   // Whether tiles are to run through all lines of outputs, over copies with PaddedLines::Layout::through:
-  // when more than one tap reads each copy, and few of the rows are no outputs.
+  // when more than one tap reads each copy, and few of the rows are no outputs. Tiles of long lines are
+  // shifted copies of each other as they are.
   bool runs_through(const PackedPart& part) const {
     if (weights_->unit == nullptr || taps(part.part) < 2) return false;
     const std::int64_t width = part.part[2].count(problem_.output()[2]);
     const Phase& phase = part.part[2];
     const std::int64_t between = (phase.most_offset() - phase.least_offset()) / phase.stride;
-    return 2 * between <= width;
+    return width < kLongLine * weights_->tile_rows && 2 * between <= width;
   }
 
   // Bytes of a pixel, or of a row of the kernel, with the channels of all groups.

@@ -37,14 +37,17 @@ class Chunks {
   std::int64_t width_chunks_ = 1;
 };
 
+/// Lines of so many tiles are cut one by one.
+inline constexpr std::int64_t kLongLine = 3;
+
 /// Cuts a chunk into tiles of at most `most` outputs, nearly equal in size: whole multiples of `unit` but for
-/// the last, `most` as well. Lines that are long are cut one by one: line(segment, tiles) is called for
+/// the last, `most` as well. Long lines are cut one by one: line(segment, tiles) is called for
 /// neighbouring tiles of as many outputs as the segment, the first of them. Tiles of short lines run on:
 /// run(segments, rows) is called for each. Lines and positions count from the chunk's first.
 template <class Line, class Run>
 void for_each_tile(const Chunk& chunk, std::int64_t most, std::int64_t unit, std::vector<Segment>& segments,
                    const Line& line, const Run& run) {
-  if (chunk.width >= 3 * most || chunk.lines == 1) {
+  if (chunk.width >= kLongLine * most || chunk.lines == 1) {
     const std::int64_t tiles = (chunk.width + most - 1) / most;
     const std::int64_t units = (chunk.width + unit - 1) / unit;
     const std::int64_t rows = units / tiles * unit;
