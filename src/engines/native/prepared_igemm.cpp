@@ -482,10 +482,13 @@ class PreparedIgemm final : public Prepared {
       call.output_step = part.indirection.output_offset(static_cast<std::int64_t>(tile.rows));
       call.rows = tile.rows;
       call.taps = tile.taps;
-      call.pixels = memory.pixels.data() + tile.first_pixel;
-      call.runs = memory.runs.data() + 2 * tile.first_pixel;
-      call.spans = memory.spans.data() + tile.first_span;
-      call.span_count = tile.span_count;
+      if (weights_->unit == nullptr) {
+        call.pixels = memory.pixels.data() + tile.first_pixel;
+      } else {
+        call.runs = memory.runs.data() + 2 * tile.first_pixel;
+        call.spans = memory.spans.data() + tile.first_span;
+        call.span_count = tile.span_count;
+      }
       call.tap_indices = memory.tap_indices.data() + tile.first_pixel;
       call.channel_offset = group_offset + tile.input_shift;
       call.output_offsets = memory.output_offsets.data() + tile.first_row;
