@@ -22,29 +22,60 @@ struct alignas(64) Shapes {
 
 constexpr Shapes kShapes;
 
-// The last tile of this thread, whose sums are not yet what the caller wants: they become it while the next
-// tile is multiplied, since tiles and vectors are units of their own.
+// The last tile of this thread, whose sums are not yet what the caller wants: row by row they become it while
+// the next tile is multiplied, since tiles and vectors are units of their own.
 struct Pending {
-  void (*finish)(const Args& args, std::size_t tile, const std::int32_t* sums) noexcept;  // null when none
+  void (*finish)(const Args& args, std::size_t tile, const std::int32_t* sums) noexcept;
   Args args;
   std::size_t tile;
+  std::size_t span;      // of args, up to which it is finished ...
+  std::size_t done;      // ... and this many rows of it
+  std::size_t row_sums;  // in a row of `sums`
   int buffer;
   alignas(64) std::int32_t sums[2][32 * 32];
+
+  bool any() const noexcept { return span < args.span_count; }
 };
 
 thread_local Pending pending;
 
-inline void finish_pending(Pending& p) noexcept {
-  if (p.finish != nullptr) p.finish(p.args, p.tile, p.sums[p.buffer]);
+// Finishes at most so many rows.
+[[gnu::noinline]] void finish_rows(Pending& p, std::size_t rows) noexcept {
+  while (rows > 0 && p.any()) {
+    const RowSpan& span = p.args.spans[p.span];
+    const std::size_t left = span.count - p.done;
+    p.args.rows = left < rows ? left : rows;
+    p.finish(p.args, p.tile, p.sums[p.buffer] + (span.first + p.done) * p.row_sums);
+    p.args.output_offsets += p.args.rows;
+    rows -= p.args.rows;
+    p.done += p.args.rows;
+    if (p.done < span.count) return;
+    p.done = 0;
+    ++p.span;
+  }
+}
+
+void finish_rest(Pending& p) noexcept { finish_rows(p, 32); }
+
+// The same where each row has a sum of its own.
+void finish_with_row_sums(Pending& p) noexcept {
+  const std::int32_t* const row_sums = p.args.row_sums;
+  for (; p.any(); ++p.span) {
+    const RowSpan& span = p.args.spans[p.span];
+    p.args.rows = span.count;
+    p.args.row_sums = row_sums + span.first;
+    p.finish(p.args, p.tile, p.sums[p.buffer] + span.first * p.row_sums);
+    p.args.output_offsets += span.count;
+  }
 }
 
 void begin() noexcept {
-  pending.finish = nullptr;
+  pending.args.span_count = 0;
   asm volatile("ldtilecfg %0" : : "m"(kShapes));  // GCC 12's intrinsic reads eight bytes of it
 }
 
 void end() noexcept {
-  finish_pending(pending);
+  finish_rest(pending);
   _tile_release();
 }
 
@@ -68,7 +99,8 @@ void gather(const std::uint8_t* const* pixels, std::size_t count, std::size_t by
   }
 
 template <bool Signed, int Runs, int Vectors>
-[[gnu::always_inline]] inline void multiply(const Args& args, std::int64_t offset) noexcept {
+[[gnu::always_inline]] inline void multiply(const Args& args, std::int64_t offset, Pending& p,
+                                            std::size_t rows_a_step) noexcept {
   constexpr std::int64_t kStepBytes = Vectors * 64;
   const PixelRun* runs = args.runs;
   for (std::size_t tap = 0; tap < args.taps; ++tap, runs += 2) {
@@ -91,6 +123,7 @@ template <bool Signed, int Runs, int Vectors>
           QCONV_DOT(3, 5, 7)
         }
       }
+      if (p.any()) finish_rows(p, rows_a_step);
     }
   }
 }
@@ -101,14 +134,17 @@ void run_tiles(const Args& args) noexcept {
   constexpr std::size_t kRunSums = 16 * Vectors * 16;
   const std::int32_t* const initial = args.epilogue.initial;
   Pending& p = pending;
+  // As many rows with each step as finish the tile before, but not fewer than are worth a call.
+  const std::size_t steps = args.taps * ((args.channels + 63) / 64);
+  const std::size_t rows_a_step = steps < 8 ? (steps < 4 ? (steps < 2 ? 32 : 16) : 8) : 4;
   std::int64_t offset = args.channel_offset;
   for (std::size_t t = 0; t < args.tiles; ++t, offset += args.input_step) {
     _tile_loadd(0, initial, 0);
     if constexpr (Vectors == 2) _tile_loadd(1, initial + 16, 0);
     if constexpr (Runs == 2) _tile_loadd(2, initial, 0);
     if constexpr (Runs == 2 && Vectors == 2) _tile_loadd(3, initial + 16, 0);
-    multiply<Signed, Runs, Vectors>(args, offset);
-    finish_pending(p);
+    multiply<Signed, Runs, Vectors>(args, offset, p, rows_a_step);
+    finish_rest(p);
     p.buffer ^= 1;
     std::int32_t* const sums = p.sums[p.buffer];
     _tile_stored(0, sums, kRowBytes);
@@ -116,16 +152,17 @@ void run_tiles(const Args& args) noexcept {
     if constexpr (Runs == 2) _tile_stored(2, sums + kRunSums, kRowBytes);
     if constexpr (Runs == 2 && Vectors == 2) _tile_stored(3, sums + kRunSums + 16, kRowBytes);
     if (t == 0) {
-      p.finish = finish_spans<V, Vectors>;
+      p.finish = finish_stored<V, Vectors>;
+      p.row_sums = Vectors * 16;
       p.args = args;
     }
+    p.args.output_offsets = args.output_offsets;
     p.tile = t;
+    p.span = 0;
+    p.done = 0;
   }
-  // The sums of rows are the caller's until it returns.
-  if (args.epilogue.weight_zero_points != nullptr) {
-    finish_pending(p);
-    p.finish = nullptr;
-  }
+  // Sums of rows, for weights with zero points, are the caller's until it returns.
+  if (args.epilogue.weight_zero_points != nullptr) finish_with_row_sums(p);
 }
 
 template <int Vectors, bool Signed>
