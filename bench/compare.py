@@ -26,7 +26,7 @@ BUILT = ROOT / "build" / "bench"
 DOCUMENT = ROOT / "docs" / "performance.md"
 QCONV = ROOT / "build/release/src/cli/qconv"
 PEERS = ROOT / "bench" / "peers"
-# oneDNN's names for the instruction sets; the oldest of the processors that this page is about has no more.
+# oneDNN's names for the instruction sets; and the one whose tables need no mention of it.
 ONEDNN_ISAS = {"avx2": "AVX2", "avx512vnni": "AVX512_CORE_VNNI", "amx": "AVX512_CORE_AMX"}
 USUAL_ISA = "avx512vnni"
 

@@ -6,7 +6,9 @@
 
 namespace qconv {
 
-bool may_use_amx() noexcept {
+namespace {
+
+bool ask() noexcept {
   unsigned a = 0;
   unsigned b = 0;
   unsigned c = 0;
@@ -18,6 +20,13 @@ bool may_use_amx() noexcept {
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+bool may_use_amx() noexcept {
+  static const bool may = ask();
+  return may;
 }
 
 }  // namespace qconv

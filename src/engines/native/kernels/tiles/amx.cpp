@@ -57,18 +57,6 @@ thread_local Pending pending;
 
 void finish_rest(Pending& p) noexcept { finish_rows(p, 32); }
 
-// The same where each row has a sum of its own.
-void finish_with_row_sums(Pending& p) noexcept {
-  const std::int32_t* const row_sums = p.args.row_sums;
-  for (; p.any(); ++p.span) {
-    const RowSpan& span = p.args.spans[p.span];
-    p.args.rows = span.count;
-    p.args.row_sums = row_sums + span.first;
-    p.finish(p.args, p.tile, p.sums[p.buffer] + span.first * p.row_sums);
-    p.args.output_offsets += span.count;
-  }
-}
-
 void begin() noexcept {
   pending.args.span_count = 0;
   asm volatile("ldtilecfg %0" : : "m"(kShapes));  // GCC 12's intrinsic reads eight bytes of it
@@ -162,7 +150,10 @@ void run_tiles(const Args& args) noexcept {
     p.done = 0;
   }
   // Sums of rows, for weights with zero points, are the caller's until it returns.
-  if (args.epilogue.weight_zero_points != nullptr) finish_with_row_sums(p);
+  if (args.epilogue.weight_zero_points != nullptr && p.any()) {
+    finish_spans<V, Vectors>(args, p.tile, p.sums[p.buffer]);
+    p.args.span_count = 0;
+  }
 }
 
 template <int Vectors, bool Signed>
