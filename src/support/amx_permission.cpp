@@ -8,7 +8,7 @@ namespace qconv {
 
 namespace {
 
-bool ask() noexcept {
+bool ask_for_amx() noexcept {
   unsigned a = 0;
   unsigned b = 0;
   unsigned c = 0;
@@ -25,7 +25,7 @@ bool ask() noexcept {
 }  // namespace
 
 bool may_use_amx() noexcept {
-  static const bool may = ask();
+  static const bool may = ask_for_amx();
   return may;
 }
 
